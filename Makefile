@@ -1,0 +1,50 @@
+PORT ?= 8080
+PYTHON ?= python3
+PIP_FLAGS = --quiet --disable-pip-version-check
+
+.PHONY: serve test test-system check bench docs lock clean
+
+serve: .venv/installed  ## serve every example at 127.0.0.1:$(PORT)
+	.venv/bin/pilotlight serve examples/*/ --port $(PORT)
+
+test: .venv-dev/installed  ## everything that needs nothing beyond pip
+	.venv-dev/bin/pytest -n auto
+
+test-system: .venv-dev/installed .venv-train/installed  ## what needs system packages too
+	.venv-dev/bin/pytest -m system
+
+check: .venv-dev/installed  ## style and types
+	.venv-dev/bin/ruff format --check
+	.venv-dev/bin/ruff check
+	.venv-dev/bin/mypy
+
+bench: .venv-dev/installed .venv-train/installed
+	.venv-dev/bin/python benchmarks/run.py
+
+docs: .venv-dev/installed  ## write what is generated
+	.venv-dev/bin/python docs/generate.py
+
+lock: .venv-dev/installed  ## the newest versions that pyproject.toml admits
+	.venv-dev/bin/python requirements/lock.py
+
+clean:
+	rm -rf .venv .venv-dev .venv-train
+
+# Serving needs no dependency of ONNX Runtime's Python module: only the library in its wheel is used.
+.venv/installed: requirements/serve.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/serve.txt
+	.venv/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	touch $@
+
+.venv-dev/installed: requirements/dev.txt requirements/samples.txt pyproject.toml
+	$(PYTHON) -m venv .venv-dev
+	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/dev.txt
+	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/samples.txt
+	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable .
+	touch $@
+
+.venv-train/installed: requirements/train.txt pyproject.toml
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/pip install $(PIP_FLAGS) --constraint requirements/train.txt --editable '.[train]' pytest
+	touch $@

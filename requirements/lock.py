@@ -1,0 +1,35 @@
+"""Write the lock files of this folder anew from pyproject.toml: `make lock`.
+
+Hashes make an install what was locked, from whatever index it comes. Torch has none: its CPU build and the one of the
+package index are different files of the same version.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PYPROJECT = HERE.parent / "pyproject.toml"
+SAMPLES = "aws-sam-cli==1.170.0\n"  # its wheel's sample events and emulator are used; none of its dependencies is
+
+# ONNX Runtime's Python module needs these; its library alone, which serving loads, needs none.
+UNUSED = ("numpy", "protobuf", "flatbuffers", "packaging")
+COMMON = ("--universal", "--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url", "--quiet")
+
+
+def compile_lock(name: str, *arguments: str, source: str = str(PYPROJECT), text: str = "") -> None:
+    command = [str(Path(sys.executable).parent / "uv"), "pip", "compile", *COMMON, *arguments, source]
+    output = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    (HERE / f"{name}.txt").write_text(output)
+
+
+def without(*packages: str) -> list[str]:
+    return [word for package in packages for word in ("--no-emit-package", package)]
+
+
+if __name__ == "__main__":
+    extras = ("--extra", "onnx")
+    compile_lock("serve", "--generate-hashes", *extras, *without(*UNUSED))
+    compile_lock("dev", "--generate-hashes", *extras, "--extra", "test", "--extra", "check")
+    compile_lock("samples", "--generate-hashes", "--no-deps", source="-", text=SAMPLES)
+    compile_lock("train", "--extra", "train")  # used as constraints: a CPU build of torch needs none of CUDA
