@@ -1,0 +1,110 @@
+"""Writes the pages under docs/ that come from the code. `make docs` runs it; a test fails when they differ."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pilotlight import settings
+
+DOCS = Path(__file__).parent
+
+Schema = dict[str, Any]
+
+_HEAD = """\
+<!-- Written by docs/generate.py from src/pilotlight/settings.py: change it there, then run `make docs`. -->
+# Settings
+
+A service is a folder. Each file `inference/NAME.py` in it is one function, found without being registered; files that
+begin with `_` or `.` are not functions. `pilotlight.toml` beside `inference/` holds the settings. Every setting has a
+default, and the file may be absent.
+
+What `[defaults]` says holds for every function, and `[functions.NAME]` overrides it for `inference/NAME.py`, one
+setting at a time; environment variables are added up.
+
+A key, type or value that is not right stops the command, with the file, the key, the reason and the nearest right
+name. So do two functions that have one route, and two services that have one name. A file that is not Python, or has
+no handler at its top level, stops only its own function: the others are served, and its routes answer with the reason.
+
+## In an editor
+
+[pilotlight.schema.json](pilotlight.schema.json) describes the file to editors: they complete names, show what is
+written here, and mark what is wrong. Taplo, and with it Even Better TOML in VS Code, reads the place of the schema from
+the first line of `pilotlight.toml`, a path from that file or a URL:
+
+```toml
+#:schema ./pilotlight.schema.json
+```
+
+## Everything set
+
+```toml
+"""
+
+_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "true or false"}
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file and its text."""
+    return {
+        DOCS / "reference" / "pilotlight.schema.json": json.dumps(settings.schema(), indent=2) + "\n",
+        DOCS / "reference" / "settings.md": settings_page(settings.schema()),
+    }
+
+
+def settings_page(schema: Schema) -> str:
+    tables = {name: table["properties"] for name, table in schema["$defs"].items()}
+    own = {name: each for name, each in tables["FunctionSettings"].items() if name not in tables["Defaults"]}
+    lines = [
+        *_example("", {"name": tables["Settings"]["name"]}),
+        *_example("cors", tables["Cors"]),
+        *_example("defaults", tables["Defaults"]),
+        *_example("functions.qa", own),
+        "```",
+        *("", "## At the top", *_section({"name": tables["Settings"]["name"]})),
+        *("", "## `[cors]`", "", schema["$defs"]["Cors"]["description"], *_section(tables["Cors"])),
+        *("", "## `[defaults]` and `[functions.NAME]`", *_section(tables["Defaults"])),
+        *("", "## `[functions.NAME]` only", *_section(own)),
+    ]
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def _example(table: str, fields: dict[str, Schema]) -> Iterator[str]:
+    if table:
+        yield from ("", f"[{table}]")
+    for name, field in fields.items():
+        yield f"{name} = {settings.toml(field['examples'][0])}"
+
+
+def _section(fields: dict[str, Schema]) -> Iterator[str]:
+    for name, field in fields.items():
+        yield from ("", f"### `{name}`", "", field["description"], "")
+        yield f"- {_kind(field)}"
+        if "default" in field:
+            yield f"- default: `{settings.toml(field['default'])}`"
+        yield f"- example: `{name} = {settings.toml(field['examples'][0])}`"
+
+
+def _kind(field: Schema) -> str:
+    """What a value may be, in words."""
+    if "anyOf" in field:
+        return " or ".join(map(_kind, field["anyOf"]))
+    if "enum" in field:
+        return "one of " + ", ".join(f"`{settings.toml(value)}`" for value in field["enum"])
+    if field["type"] == "array":
+        items = _kind(field["items"])
+        return f"list; each {items}" if "enum" in field["items"] else f"list of {items}s"
+    if field["type"] == "object":
+        return f"table of {_kind(field['additionalProperties'])}s"
+    kind = _TYPES[field["type"]]
+    return f"{kind}, {field['minimum']} to {field['maximum']}" if "minimum" in field else kind
+
+
+def main() -> None:
+    for file, text in pages().items():
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

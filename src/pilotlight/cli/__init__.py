@@ -1,0 +1,47 @@
+"""The command line: the only place that prints, exits, or puts engines together."""
+
+import sys
+
+import click
+
+import pilotlight
+from pilotlight.cli import output
+from pilotlight.cli.completion import completion
+from pilotlight.cli.invoke import invoke
+from pilotlight.cli.new import new
+from pilotlight.cli.serve import serve
+from pilotlight.errors import PilotlightError
+
+
+@click.group(
+    epilog=output.examples(
+        "pilotlight new minimal my-service",
+        "pilotlight serve my-service",
+        'pilotlight invoke hello --data \'{"name": "Ada"}\' --dir my-service',
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(pilotlight.__version__, prog_name="pilotlight")
+def cli() -> None:
+    """A Python function with a model becomes an HTTP inference API: on this machine exactly as on AWS Lambda."""
+
+
+for command in (new, serve, invoke, completion):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; every error that is known ends here as one sentence, a hint and an exit code."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except PilotlightError as error:
+        output.error(str(error), error.hint)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)

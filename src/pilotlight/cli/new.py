@@ -1,0 +1,65 @@
+"""`pilotlight new`: a service of one's own, started from one of the examples."""
+
+import shutil
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+import pilotlight
+from pilotlight.cli import output
+from pilotlight.errors import UsageError
+
+_PACKED = Path(pilotlight.__file__).parent / "templates"  # in a wheel, where the build puts the examples' code
+_CHECKOUT = Path(pilotlight.__file__).parents[2] / "examples"
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.onnx", ".venv", ".pilotlight")
+
+
+def templates() -> dict[str, Path]:
+    """The templates by name, as they are typed: `question-answering` is `examples/question_answering`."""
+    home = _PACKED if _PACKED.is_dir() else _CHECKOUT
+    folders = sorted(path.parent for path in home.glob("*/pilotlight.toml"))
+    return {folder.name.replace("_", "-"): folder for folder in folders}
+
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in templates() if name.startswith(incomplete)]
+
+
+@click.command(epilog=output.examples("pilotlight new minimal hello-service", "pilotlight new sentences"))
+@click.argument("template", shell_complete=_complete)
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the template and the folder.")
+def new(template: str, folder: Path | None, as_json: bool) -> None:
+    """Make a service in FOLDER from a TEMPLATE; FOLDER is the template's name unless it is given.
+
+    The templates are `minimal` and the examples' code, without their models' weights.
+    """
+    known = templates()
+    source = known.get(template.replace("_", "-"))
+    if source is None:
+        raise UsageError(f"there is no template {template!r}", f"the templates are {', '.join(known)}")
+    target = folder if folder is not None else Path(template)
+    _copy(source, target)
+    if as_json:
+        output.record(template=source.name, folder=str(target))
+        return
+    output.line(f"Made {target} from the template {template}.")
+    output.line(f"Next: pilotlight serve {target}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Whole or not at all: a copy beside the target is moved into place."""
+    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
+        raise UsageError(f"making {target}: it is there already and not empty", "name a folder that is not there yet")
+    part = target.parent / f".{target.name}.part"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, part, ignore=_LEFT_OUT)
+        if target.exists():
+            target.rmdir()
+        part.rename(target)
+    except OSError as error:
+        raise UsageError(f"making {target}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,34 @@
+"""What the commands print, for people and, with --json, for programs."""
+
+import json
+import sys
+
+import click
+
+
+def examples(*commands: str) -> str:
+    """The epilog of a help page; \\b keeps click from wrapping it."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def line(text: str = "") -> None:
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """For people, beside the answer: goes to stderr, so that what a program reads stays clean."""
+    click.secho(text, err=True, dim=True)
+
+
+def error(message: str, hint: str = "") -> None:
+    """One sentence and its remedy; as one JSON object too where --json was asked for."""
+    if "--json" in sys.argv[1:]:
+        record(error=message, hint=hint)
+    click.echo(f"{click.style('error:', fg='red')} {message}", err=True)
+    if hint:
+        click.echo(f"{click.style('hint:', fg='yellow')} {hint}", err=True)
+
+
+def record(**fields: object) -> None:
+    """One JSON object on a line of its own."""
+    click.echo(json.dumps(fields, ensure_ascii=False, default=str))

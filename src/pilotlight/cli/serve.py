@@ -1,0 +1,134 @@
+"""`pilotlight serve`: services as HTTP APIs on this machine."""
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import uvloop
+
+import pilotlight
+from pilotlight.cli import output
+from pilotlight.errors import ProjectError
+from pilotlight.events import Request, Response
+from pilotlight.local import server
+from pilotlight.local.describe import Description
+from pilotlight.project import Function
+
+
+@click.command(
+    epilog=output.examples(
+        "pilotlight serve",
+        "pilotlight serve examples/* --port 0",
+        "pilotlight serve my-service --host 0.0.0.0 --no-reload",
+    )
+)
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option(
+    "--memory",
+    type=click.IntRange(1),
+    metavar="MB",
+    help="Memory of all environments together, by their settings.  [default: 4/5 of the machine's]",
+)
+@click.option("--reload/--no-reload", default=True, show_default=True, help="Start over when a file changes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of text.")
+def serve(folders: tuple[Path, ...], host: str, port: int, memory: int | None, reload: bool, as_json: bool) -> None:
+    """Serve the services in FOLDERS (default: here) as HTTP APIs, one gateway on one port.
+
+    A function's environments start when requests come, scale out with them and stop when idle, as on AWS Lambda. The
+    same port serves the Invoke API for boto3 and `aws lambda invoke --endpoint-url`, and at / a page to try functions.
+    """
+    options = server.Options(folders or (Path("."),), host, port, memory or 0, reload)
+    uvloop.run(server.serve(options, _json_reporter() if as_json else _text_reporter()))
+
+
+def _text_reporter() -> server.Reporter:
+    return server.Reporter(
+        listening=_listening,
+        function_log=lambda key, line: output.line(f"{_short(key)} | {line}"),
+        request=_request,
+        described=_described,
+        reloaded=lambda services: output.line(f"Reloaded {', '.join(services)}."),
+        refused=_refused,
+    )
+
+
+def _short(key: str) -> str:
+    return key.replace("--", "/")
+
+
+def _listening(url: str, functions: Sequence[Function]) -> None:
+    output.line(f"Pilotlight {pilotlight.__version__} serves {len(functions)} functions at {url} (Ctrl-C stops)\n")
+    rows = [(str(route).partition(" "), function) for function in functions for route in function.routes]
+    width = max((len(parts[2]) for parts, _ in rows), default=0)
+    for (method, _, path), function in rows:
+        output.line(f"  {method:7} {url}{path:{width}}  {_short(function.key)}")
+    output.line(f"\n  Try them in a browser: {url}/")
+    example = curl(url, functions)
+    if example:
+        output.line(f"  Or here:\n\n  {example}\n")
+
+
+def curl(url: str, functions: Sequence[Function]) -> str:
+    """A command that calls a function that has a saved event, one with a model if there is one; "" when none has."""
+    for function in sorted(functions, key=lambda function: not function.model):
+        event = _saved_event(function)
+        posts = [route.path for route in function.routes if route.method in ("POST", "ANY") and "{" not in route.path]
+        if event is not None and posts and _is_installed(function):
+            body = json.dumps(event, ensure_ascii=False)
+            return f"curl -s {url}{posts[0]} -H 'content-type: application/json' -d {shlex.quote(body)}"
+    return ""
+
+
+def _is_installed(function: Function) -> bool:
+    return not function.defect and (not function.model or (function.root / function.model).exists())
+
+
+def _saved_event(function: Function) -> object:
+    try:
+        return json.loads((function.root / "events" / f"{function.name}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _request(request: Request, response: Response, seconds: float) -> None:
+    color = {2: "green", 4: "yellow", 5: "red"}.get(response.status // 100)
+    status = click.style(str(response.status), fg=color)
+    output.line(f"{time.strftime('%H:%M:%S')} {request.method} {request.path} {status} {seconds * 1000:.1f} ms")
+
+
+def _described(function: Function, description: Description) -> None:
+    if description.error:
+        output.error(f"{_short(function.key)}: {description.error}", description.hint)
+
+
+def _refused(error: ProjectError) -> None:
+    output.error(f"not reloaded: {error}", error.hint)
+
+
+def _json_reporter() -> server.Reporter:
+    return server.Reporter(
+        listening=lambda url, functions: output.record(
+            event="listening",
+            url=url,
+            functions=[{"key": each.key, "routes": [str(route) for route in each.routes]} for each in functions],
+        ),
+        function_log=lambda key, line: output.record(event="log", function=key, line=line),
+        request=lambda request, response, seconds: output.record(
+            event="request",
+            method=request.method,
+            path=request.path,
+            status=response.status,
+            seconds=round(seconds, 6),
+            request_id=request.request_id,
+        ),
+        described=lambda function, description: output.record(
+            event="described", function=function.key, error=description.error, hint=description.hint
+        ),
+        reloaded=lambda services: output.record(event="reloaded", services=list(services)),
+        refused=lambda error: output.record(event="refused", error=str(error), hint=error.hint),
+    )

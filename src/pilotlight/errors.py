@@ -1,0 +1,82 @@
+"""Every error Pilotlight raises on purpose, as one tree.
+
+    PilotlightError              message + hint; the command line prints both, with the exit code of the class
+    ├── UsageError               the caller has to change something before it can work (exit code 2)
+    │   ├── ProjectError         pilotlight.toml or the layout of the project
+    │   └── PortError            the port is taken or may not be used
+    ├── FunctionError            a user's function cannot be loaded or failed (exit code 1)
+    ├── ModelError               a model file is missing, damaged or not what the function expects (exit code 1)
+    │   └── ModelNotInstalled    the model does not ship with the project; the hint is the command that installs it
+    └── InvokeError              a call that never reached a function (exit code 1)
+        ├── NotFound             no function of that name
+        ├── Throttled            the function's concurrency is used up
+        └── PayloadTooLarge      the payload is over Lambda's limit
+
+    InputError                   a request does not fit the function's annotations: 400 behind HTTP
+
+This module ships to Lambda: it imports nothing.
+"""
+
+
+class PilotlightError(Exception):
+    """An error with a remedy. `str()` is one sentence; `hint`, when not empty, says what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(PilotlightError):
+    """Something the caller wrote has to change before this can work."""
+
+    exit_code = 2
+
+
+class ProjectError(UsageError):
+    """`pilotlight.toml`, or the layout of the project, is not usable."""
+
+
+class PortError(UsageError):
+    """The port is taken, or this user may not listen on it."""
+
+
+class FunctionError(PilotlightError):
+    """A function cannot be loaded, or failed."""
+
+
+class ModelError(PilotlightError):
+    """A model file is missing, damaged, or not what the function expects."""
+
+
+class ModelNotInstalled(ModelError):
+    """The model does not ship with the project; the hint is the command that installs it."""
+
+
+class InvokeError(PilotlightError):
+    """A call that never reached a function."""
+
+
+class NotFound(InvokeError):
+    """There is no function of that name."""
+
+
+class Throttled(InvokeError):
+    """All of the function's concurrency is in use."""
+
+
+class PayloadTooLarge(InvokeError):
+    """The payload is over the limit that Lambda sets."""
+
+
+class InputError(Exception):
+    """A request that does not fit the function's annotations.
+
+    Takes one `(field, reason)` pair for each wrong field, or a plain sentence about the request as a whole, whose
+    field is then empty.
+    """
+
+    def __init__(self, *problems: tuple[str, str] | str) -> None:
+        self.problems = tuple(("", problem) if isinstance(problem, str) else problem for problem in problems)
+        super().__init__("; ".join(f"{field}: {reason}" if field else reason for field, reason in self.problems))

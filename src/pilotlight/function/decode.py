@@ -1,0 +1,351 @@
+"""JSON values and texts -> the values that annotations ask for, without any library for the plain types.
+
+Two modes. `json` is strict: a bool is no int, an int is taken for a float, nothing else is converted. `text` reads what
+came as text (path, query string, forms), where a name may come more than once:
+
+    int, float   a number as JSON writes it: "3", "-2.5", "1e3"
+    bool         "true", "false", "1", "0", in any case
+    None         "null" or nothing, where no `str` is among the alternatives
+    list, tuple  one item for each time the name came; all others take the last
+    dict, NamedTuple, Struct, dataclass, TypedDict   JSON, then read strictly
+
+Rich shapes (Struct, `Annotated` with `msgspec.Meta`, datetime, UUID, Enum, ...) go to `msgspec.convert`, which follows
+the same two modes. Reasons are worded as msgspec words them, so that both read the same.
+"""
+
+import binascii
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, get_args
+
+from pilotlight.errors import FunctionError, InputError
+from pilotlight.function.inputs import Body, File
+from pilotlight.function.shapes import Shape, takes, takes_object
+
+Texts = Sequence[object]  # what came under one name: str, and File in a multipart form
+
+_INFINITY = float("inf")
+_NAMES = {type(None): "null", list: "array", dict: "object", File: "file"}
+
+
+class Decoder(NamedTuple):
+    """How to read one shape. Both readers take the value and its path (`items[2].name`), and raise `InputError`.
+
+    `name` is how reasons call it; `starts` are the types of JSON value it may begin with, None for any.
+    """
+
+    name: str
+    starts: frozenset[type] | None
+    json: Callable[[Any, str], Any]
+    text: Callable[[Texts, str], Any]
+
+
+def decoder(of: Shape) -> Decoder:
+    """The decoder of a shape. Raises `FunctionError` for a type that nothing can read."""
+    return _BUILDERS[of.kind](of)
+
+
+def gathered(readers: Iterable[Callable[[], Any]]) -> list[Any]:
+    """The values of all readers. Raises one `InputError` with the problems of all that failed."""
+    values: list[Any] = []
+    problems: list[tuple[str, str]] = []
+    for read in readers:
+        try:
+            values.append(read())
+        except InputError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise InputError(*problems)
+    return values
+
+
+def member(path: str, name: str) -> str:
+    """The path of a field of the value at `path`."""
+    return f"{path}.{name}" if path else name
+
+
+def kind_of(value: object) -> str:
+    """How reasons call the type of a JSON value."""
+    return _NAMES.get(type(value), type(value).__name__)
+
+
+def _refused(path: str, expected: str, value: object) -> InputError:
+    return InputError((path, f"expected {expected}, got {kind_of(value)}"))
+
+
+def _unreadable(path: str, expected: str, text: str) -> InputError:
+    shown = text if len(text) <= 40 else f"{text[:40]}…"
+    return InputError((path, f"expected {expected}, got {shown!r}"))
+
+
+def _last(texts: Texts, path: str) -> str:
+    """Of a repeated name, the last counts, as in API Gateway's `queryStringParameters`."""
+    text = texts[-1]
+    if not isinstance(text, str):
+        raise _refused(path, "text", text)
+    return text
+
+
+def _exactly(kind: type, text: Callable[[Texts, str], Any]) -> Callable[[Shape], Decoder]:
+    name = _NAMES.get(kind, kind.__name__)
+
+    def read(value: Any, path: str) -> Any:
+        if type(value) is not kind:
+            raise _refused(path, name, value)
+        return value
+
+    return lambda _: Decoder(name, frozenset({kind}), read, text)
+
+
+def _any(_: Shape) -> Decoder:
+    return Decoder("any", None, lambda value, _: value, lambda texts, _: texts[-1])
+
+
+def _float_of_json(value: Any, path: str) -> float:
+    if type(value) is not float and type(value) is not int:
+        raise _refused(path, "float", value)
+    if not -_INFINITY < value < _INFINITY:
+        raise InputError((path, "number out of range"))
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError((path, "number out of range")) from None
+
+
+def _number(text: str, path: str, expected: str) -> Any:
+    if text[:1] not in "-0123456789":  # spares the JSON parser everything that is no number, nesting too
+        raise _unreadable(path, expected, text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise _unreadable(path, expected, text) from None
+
+
+def _int_of_text(texts: Texts, path: str) -> int:
+    text = _last(texts, path)
+    value = _number(text, path, "int")
+    if type(value) is not int:
+        raise _unreadable(path, "int", text)
+    return value
+
+
+def _float_of_text(texts: Texts, path: str) -> float:
+    return _float_of_json(_number(_last(texts, path), path, "float"), path)
+
+
+def _bool_of_text(texts: Texts, path: str) -> bool:
+    text = _last(texts, path)
+    match text.lower():
+        case "true" | "1":
+            return True
+        case "false" | "0":
+            return False
+    raise _unreadable(path, "bool", text)
+
+
+def _null_of_text(texts: Texts, path: str) -> None:
+    text = _last(texts, path)
+    if text not in ("", "null"):
+        raise _unreadable(path, "null", text)
+
+
+def _str(_: Shape) -> Decoder:
+    return Decoder("str", frozenset({str}), _str_of_json, lambda texts, path: _str_of_json(_last(texts, path), path))
+
+
+def _str_of_json(value: Any, path: str) -> str:
+    if not isinstance(value, str):
+        raise _refused(path, "str", value)
+    try:
+        value.isascii() or value.encode()
+    except UnicodeEncodeError:  # JSON can write half a surrogate pair, which no tokeniser or socket takes
+        raise InputError((path, "not valid Unicode")) from None
+    return value
+
+
+def _json_of_text(texts: Texts, path: str) -> Any:
+    text = _last(texts, path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _unreadable(path, "JSON", text) from None
+
+
+def _sequence(of: Shape) -> Decoder:
+    item = decoder(of.of[0])
+    make = list if of.kind == "list" else tuple
+
+    def read(value: Any, path: str) -> Any:
+        if type(value) is not list:
+            raise _refused(path, "array", value)
+        return make([item.json(entry, f"{path}[{index}]") for index, entry in enumerate(value)])
+
+    def read_texts(texts: Texts, path: str) -> Any:
+        return make([item.text([text], f"{path}[{index}]") for index, text in enumerate(texts)])
+
+    return Decoder("array", frozenset({list}), read, read_texts)
+
+
+def _object(of: Shape) -> Decoder:
+    item = decoder(of.of[0])
+
+    def read(value: Any, path: str) -> Any:
+        if type(value) is not dict:
+            raise _refused(path, "object", value)
+        return {key: item.json(entry, member(path, key)) for key, entry in value.items()}
+
+    return Decoder("object", frozenset({dict}), read, lambda texts, path: read(_json_of_text(texts, path), path))
+
+
+def _record(of: Shape) -> Decoder:
+    """A NamedTuple from an object with its fields; what else the object holds is ignored."""
+    record: Any = of.annotation
+    entries = [(name, decoder(field)) for name, field in zip(record._fields, of.of, strict=True)]
+    defaults = record._field_defaults
+
+    def entry(value: dict[str, Any], path: str, name: str, reader: Decoder) -> Any:
+        if name in value:
+            return reader.json(value[name], member(path, name))
+        if name in defaults:
+            return defaults[name]
+        raise InputError((member(path, name), "missing"))
+
+    def read(value: Any, path: str) -> Any:
+        if type(value) is not dict:
+            raise _refused(path, "object", value)
+        return record(*gathered(partial(entry, value, path, *field) for field in entries))
+
+    return Decoder("object", frozenset({dict}), read, lambda texts, path: read(_json_of_text(texts, path), path))
+
+
+def _literal(of: Shape) -> Decoder:
+    values = get_args(of.annotation)
+    texts_of = {value if isinstance(value, str) else json.dumps(value): value for value in values}
+    name = " | ".join(map(repr, values))
+
+    def read(value: Any, path: str) -> Any:
+        for candidate in values:
+            if type(candidate) is type(value) and candidate == value:
+                return candidate
+        raise _unreadable(path, name, value) if isinstance(value, str) else _refused(path, name, value)
+
+    def read_text(texts: Texts, path: str) -> Any:
+        text = _last(texts, path)
+        if text not in texts_of:
+            raise _unreadable(path, name, text)
+        return texts_of[text]
+
+    return Decoder(name, frozenset(map(type, values)), read, read_text)
+
+
+def _union(of: Shape) -> Decoder:
+    """The narrowest member first: an int stays an int beside float; str, which takes every text, is near the end."""
+    ranks = {"float": 1, "str": 2, "null": 3}
+    members = [decoder(shape) for shape in sorted(of.of, key=lambda shape: ranks.get(shape.kind, 0))]
+    starts = None if takes(of, "any") else frozenset().union(*(member.starts or () for member in members))
+    name = " | ".join(member.name for member in members)
+
+    def read(value: Any, path: str) -> Any:
+        fitting = [member for member in members if member.starts is None or type(value) in member.starts]
+        if len(fitting) == 1:
+            return fitting[0].json(value, path)
+        return _first([partial(member.json, value, path) for member in fitting], _refused(path, name, value))
+
+    def read_texts(texts: Texts, path: str) -> Any:
+        shown = texts[-1]
+        refused = _unreadable(path, name, shown) if isinstance(shown, str) else _refused(path, name, shown)
+        return _first([partial(member.text, texts, path) for member in members], refused)
+
+    return Decoder(name, starts, read, read_texts)
+
+
+def _first(readers: Iterable[Callable[[], Any]], refused: InputError) -> Any:
+    for read in readers:
+        try:
+            return read()
+        except InputError:
+            continue
+    raise refused
+
+
+def _base64(value: Any, path: str) -> bytes:
+    try:
+        return binascii.a2b_base64(value, strict_mode=True)
+    except (ValueError, TypeError):
+        raise InputError((path, "expected a file as base64")) from None
+
+
+def _file(_: Shape) -> Decoder:
+    def read(value: Any, path: str) -> File:
+        return value if isinstance(value, File) else File(_base64(value, path))
+
+    def read_texts(texts: Texts, path: str) -> File:
+        if not isinstance(texts[-1], File):
+            raise _refused(path, "file", texts[-1])
+        return texts[-1]
+
+    return Decoder("file", frozenset({str, File}), read, read_texts)
+
+
+def _body(_: Shape) -> Decoder:
+    def read(value: Any, path: str) -> Body:
+        return value if isinstance(value, Body) else Body(_base64(value, path))
+
+    return Decoder("body", frozenset({str, Body}), read, lambda texts, path: read(texts[-1], path))
+
+
+def _rich(of: Shape) -> Decoder:
+    """By msgspec, which a function that writes such an annotation pays for in its init phase."""
+    import msgspec
+
+    annotation: Any = of.annotation
+    try:
+        msgspec.json.Decoder(annotation)
+    except TypeError as error:
+        raise FunctionError(
+            f"reading the annotation {annotation}: {error}", "Use a type that msgspec supports."
+        ) from error
+
+    def read(value: Any, path: str, strict: bool = True) -> Any:
+        try:
+            return msgspec.convert(value, annotation, strict=strict)
+        except msgspec.ValidationError as error:
+            raise InputError(_problem(str(error), path)) from None
+
+    def read_texts(texts: Texts, path: str) -> Any:
+        if takes_object(of):
+            return read(_json_of_text(texts, path), path)
+        return read(_last(texts, path), path, strict=False)
+
+    return Decoder("value", None, read, read_texts)
+
+
+def _problem(message: str, path: str) -> tuple[str, str]:
+    """msgspec's sentence as field and reason: "Expected `int`, got `str` - at `$.items[0]`"."""
+    reason, _, place = message.partition(" - at ")
+    if place.startswith("`$"):
+        path = (path + place[2:-1]).removeprefix(".") if not path else path + place[2:-1]
+    missing = reason.removeprefix("Object missing required field ")
+    if missing != reason:
+        return member(path, missing.strip("`")), "missing"
+    return path, reason[:1].lower() + reason[1:].replace("`", "")
+
+
+_BUILDERS: dict[str, Callable[[Shape], Decoder]] = {
+    "any": _any,
+    "null": _exactly(type(None), _null_of_text),
+    "bool": _exactly(bool, _bool_of_text),
+    "int": _exactly(int, _int_of_text),
+    "float": lambda _: Decoder("float", frozenset({int, float}), _float_of_json, _float_of_text),
+    "str": _str,
+    "list": _sequence,
+    "tuple": _sequence,
+    "object": _object,
+    "union": _union,
+    "literal": _literal,
+    "record": _record,
+    "file": _file,
+    "body": _body,
+    "rich": _rich,
+}

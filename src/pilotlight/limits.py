@@ -1,0 +1,25 @@
+"""Every limit of AWS that the code uses, each with its source. Sizes in bytes, times in seconds, memory in MB.
+
+Sources, as read in November 2026: [quotas] docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html,
+[runtime] .../dg/lambda-runtime-environment.html, [memory] .../dg/configuration-memory.html, [http]
+docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html, [rest] .../developerguide/
+api-gateway-execution-service-limits-table.html, [create] docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html.
+"""
+
+MEMORY_MIN = 128  # [quotas]
+MEMORY_MAX = 10_240  # [quotas]
+MEMORY_OF_ONE_VCPU = 1_769  # [memory]
+TIMEOUT_DEFAULT = 3  # [quotas]
+TIMEOUT_MAX = 900  # [quotas]
+INIT_TIMEOUT = 10.0  # [runtime]: on demand; then init is done again inside the first invocation
+TMP_MIN = 512  # [quotas]
+TMP_MAX = 10_240  # [quotas]
+ENVIRONMENT_VARIABLES = 4_096  # [quotas]: names and values together
+PAYLOAD = 6_291_556  # [quotas] says 6 MB; the value is what the service reports in its error: 6 MiB and 100 bytes
+HTTP_PAYLOAD = 10_485_760  # [http] [rest]: 10 MB at the gateway, before Lambda's own limit
+HTTP_TIMEOUT = 30.0  # [http]
+REST_TIMEOUT = 29.0  # [rest]
+CONCURRENCY_ACCOUNT = 1_000  # [quotas]: 10 in a new account
+LOG_TAIL = 4_096  # LogType=Tail of the Invoke API
+FUNCTION_NAME = 64  # [create]: characters
+EVENT_PAYLOAD = 1_048_576  # [quotas]: of an asynchronous invocation

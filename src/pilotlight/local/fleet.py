@@ -1,0 +1,205 @@
+"""The environments of one function: who waits, who is free, when to start one more."""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import NamedTuple, Protocol
+
+from pilotlight import limits
+from pilotlight.errors import ModelNotInstalled, Throttled
+from pilotlight.local.environment import Environment, InitError, InitTimeout, failure
+from pilotlight.project import Function
+from pilotlight.values import Call, Result
+
+_NEXT_GRACE = 0.01  # seconds that a runtime which has answered is given to ask for its next event
+
+
+class Idle(NamedTuple):
+    since: float
+    environment: Environment
+
+
+class Machine(Protocol):
+    """What a fleet needs of the pool it is part of."""
+
+    def has_room(self, memory: int) -> bool: ...
+
+    def room_changed(self) -> None: ...
+
+    def now(self) -> float: ...
+
+    def log(self, key: str, line: str) -> None: ...
+
+
+class Fleet:
+    """See the module. `environments` are those that count: starting, busy or idle."""
+
+    def __init__(self, machine: Machine, function: Function) -> None:
+        self.function = function
+        self.environments: set[Environment] = set()
+        self.idle: deque[Idle] = deque()  # the longest idle first
+        self.waiting: deque[asyncio.Future[Environment]] = deque()
+        self._machine = machine
+        self._requests = 0
+        self._starting = 0
+        self._is_retired = False
+        self._starts: set[asyncio.Task[None]] = set()
+        self._stops: set[asyncio.Task[None]] = set()
+
+    async def invoke(self, call: Call) -> Result:
+        """Run one invocation in an environment that is free, or in a new one. Raises Throttled, ModelNotInstalled."""
+        if self._requests >= self._concurrency:
+            raise Throttled("Rate Exceeded.", f"raise the concurrency of {self.function.name}")
+        self._requests += 1
+        try:
+            environment = await self._acquire()
+            return await environment.invoke(call)
+        except InitError as error:
+            return error.result._replace(request_id=call.request_id)
+        finally:
+            self._requests -= 1
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing runs, waits or is being stopped here."""
+        return not (self.environments or self.waiting or self._stops)
+
+    @property
+    def _concurrency(self) -> int:
+        return self.function.concurrency or limits.CONCURRENCY_ACCOUNT
+
+    async def _acquire(self) -> Environment:
+        if self.idle:
+            return self.idle.pop().environment  # the one used last, so that the others grow old enough to go
+        self._check_model()
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[Environment] = loop.create_future()
+        self.waiting.append(place)
+        if any(environment.is_finishing for environment in self.environments):
+            loop.call_later(_NEXT_GRACE, self.grow)
+        else:
+            self.grow()
+        try:
+            return await place
+        except asyncio.CancelledError:
+            self._give_up(place)
+            raise
+
+    def _give_up(self, place: "asyncio.Future[Environment]") -> None:
+        """The caller is gone. What it was given in the same moment goes to the next in line."""
+        if place in self.waiting:
+            self.waiting.remove(place)
+        elif not place.cancelled() and place.exception() is None:
+            self._offer(place.result())
+
+    def _check_model(self) -> None:
+        model = self.function.model
+        if model and not (self.function.root / model).exists():
+            raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.install)
+
+    # growing
+
+    def grow(self) -> None:
+        """Start an environment for every request that waits without one, as far as there is room."""
+        while (
+            self._starting < len(self.waiting)
+            and len(self.environments) < self._concurrency
+            and self._machine.has_room(self.function.memory)
+        ):
+            self._starting += 1
+            _run(self._start(self._make()), self._starts)
+
+    def _make(self) -> Environment:
+        environment = Environment(self.function, self._log, self._offer, self._forget)
+        self.environments.add(environment)
+        return environment
+
+    async def _start(self, environment: Environment) -> None:
+        try:
+            ready = await self._init(environment)
+        except InitError as error:
+            self._starting -= 1
+            self._fail(error)
+        else:
+            self._starting -= 1
+            self._offer(ready)
+
+    async def _init(self, environment: Environment) -> Environment:
+        """Lambda does an init of more than 10 s again, inside the invocation and its timeout. Raises InitError."""
+        try:
+            await self._start_or_forget(environment, limits.INIT_TIMEOUT)
+        except InitTimeout:
+            environment = self._make()
+            try:
+                await self._start_or_forget(environment, self.function.timeout)
+            except InitTimeout:
+                text = f"Error: Task timed out after {self.function.timeout:.2f} seconds"
+                raise InitError(failure("Sandbox.Timedout", text)) from None
+        return environment
+
+    async def _start_or_forget(self, environment: Environment, timeout: float) -> None:
+        try:
+            await environment.start(timeout)
+        except BaseException:
+            self.environments.discard(environment)
+            raise
+
+    def _fail(self, error: InitError) -> None:
+        """A request waited for the environment that could not start: the longest waiting gets the error."""
+        while self.waiting:
+            place = self.waiting.popleft()
+            if not place.done():
+                place.set_exception(error)
+                break
+        self._machine.room_changed()
+
+    # environments
+
+    def _offer(self, environment: Environment) -> None:
+        """An environment is free: the longest waiting request gets it."""
+        while self.waiting:
+            place = self.waiting.popleft()
+            if not place.done():
+                place.set_result(environment)
+                return
+        idle = Idle(self._machine.now(), environment)
+        self.idle.append(idle)
+        if self._is_retired:
+            self.dismiss(idle)
+        self._machine.room_changed()
+
+    def _forget(self, environment: Environment) -> None:
+        self.environments.discard(environment)
+        self.idle = deque(idle for idle in self.idle if idle.environment is not environment)
+        self._machine.room_changed()
+
+    def dismiss(self, idle: Idle) -> None:
+        """Stop an idle environment."""
+        self.idle.remove(idle)
+        self.environments.discard(idle.environment)
+        _run(idle.environment.stop(), self._stops)
+
+    def retire(self) -> None:
+        """Finish what runs and waits, then have no environments."""
+        self._is_retired = True
+        for idle in list(self.idle):
+            self.dismiss(idle)
+
+    async def close(self) -> None:
+        """Kill every environment; requests that wait are cancelled."""
+        for place in self.waiting:
+            place.cancel()
+        starts = list(self._starts)
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+        await asyncio.gather(*self._stops, *(environment.stop() for environment in list(self.environments)))
+
+    def _log(self, line: str) -> None:
+        self._machine.log(self.function.key, line)
+
+
+def _run(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)  # the event loop itself holds tasks weakly
+    task.add_done_callback(tasks.discard)

@@ -1,0 +1,126 @@
+"""The pool of execution environments: warm ones first, new ones on demand, none when idle.
+
+A function's requests scale out to its reserved concurrency, then are throttled as on Lambda. The machine has a limit
+of its own, which Lambda has not: environments whose memory settings add up to more than it holds are not started;
+their requests wait for one that is free.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterable
+
+from pilotlight import limits
+from pilotlight.errors import NotFound, PayloadTooLarge
+from pilotlight.local.fleet import Fleet
+from pilotlight.project import Function
+from pilotlight.values import Call, Result
+
+Log = Callable[[str, str], None]  # the function's key, a line
+
+
+class Pool:
+    """Runs functions (`values.Invoke`). `memory` is what all environments may have together, in MB."""
+
+    def __init__(self, log: Log, memory: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._memory = memory
+        self._clock = clock
+        self._fleets: dict[str, Fleet] = {}
+        self._retired: set[Fleet] = set()
+        self._is_short = False  # whether a request waits for room
+
+    def deploy(self, functions: Iterable[Function]) -> None:
+        """Make these the functions of the pool. One whose settings are the same keeps its environments (`renew` is for
+        one whose code changed); one that is gone finishes what it runs."""
+        wanted = {function.key: function for function in functions}
+        for key in [key for key, fleet in self._fleets.items() if wanted.get(key) != fleet.function]:
+            self._retire(key)
+        for key, function in wanted.items():
+            if key not in self._fleets:
+                self._fleets[key] = Fleet(self, function)
+
+    def renew(self, key: str) -> None:
+        """Start over with fresh environments: the function's code or model changed."""
+        function = self._fleets[key].function
+        self._retire(key)
+        self._fleets[key] = Fleet(self, function)
+
+    def _retire(self, key: str) -> None:
+        fleet = self._fleets.pop(key)
+        self._retired.add(fleet)
+        fleet.retire()
+
+    async def __call__(self, call: Call, /) -> Result:
+        """Invoke a function. Raises NotFound, Throttled, PayloadTooLarge or ModelNotInstalled."""
+        fleet = self._fleets[self.resolve(call.function)]
+        if len(call.payload) > limits.PAYLOAD:
+            raise PayloadTooLarge(
+                f"Request must be smaller than {limits.PAYLOAD} bytes for the InvokeFunction operation"
+            )
+        return await fleet.invoke(call if call.request_id else call._replace(request_id=str(uuid.uuid4())))
+
+    def resolve(self, name: str) -> str:
+        """The key that `name` means: itself, or the one function of that bare name. Raises NotFound."""
+        if name in self._fleets:
+            return name
+        keys = [key for key, fleet in self._fleets.items() if fleet.function.name == name]
+        if len(keys) == 1:
+            return keys[0]
+        hint = f"it is one of {', '.join(sorted(keys))}" if keys else ""
+        raise NotFound(f"Function not found: {name}", hint)
+
+    def environments(self) -> dict[str, int]:
+        """How many environments each function has."""
+        return {key: len(fleet.environments) for key, fleet in self._fleets.items()}
+
+    # what fleets ask of the pool
+
+    def has_room(self, memory: int) -> bool:
+        """Whether an environment of that size fits, after stopping idle ones if that is what it takes.
+        One environment may always run, however small the machine."""
+        while self._used() and self._used() + memory > self._memory:
+            if not self._stop_longest_idle():
+                self._is_short = True
+                return False
+        return True
+
+    def room_changed(self) -> None:
+        """An environment is idle or gone: requests that wait for room may go on."""
+        if self._is_short:
+            self._is_short = False
+            for fleet in self._all():
+                fleet.grow()
+
+    def now(self) -> float:
+        return self._clock()
+
+    def log(self, key: str, line: str) -> None:
+        self._log(key, line)
+
+    def _used(self) -> int:
+        return sum(len(fleet.environments) * fleet.function.memory for fleet in self._all())
+
+    def _all(self) -> list[Fleet]:
+        return [*self._fleets.values(), *self._retired]
+
+    def _stop_longest_idle(self) -> bool:
+        fleets = [fleet for fleet in self._all() if fleet.idle]
+        if fleets:
+            longest = min(fleets, key=lambda fleet: fleet.idle[0].since)
+            longest.dismiss(longest.idle[0])
+        return bool(fleets)
+
+    # idle environments
+
+    def reap(self) -> None:
+        """Stop the environments that have been idle for longer than their function's `idle` seconds."""
+        self._retired = {fleet for fleet in self._retired if not fleet.is_done}
+        now = self._clock()
+        for fleet in self._all():
+            for idle in [idle for idle in fleet.idle if now - idle.since >= fleet.function.idle]:
+                fleet.dismiss(idle)
+
+    async def close(self) -> None:
+        """Kill every environment."""
+        await asyncio.gather(*(fleet.close() for fleet in self._all()))

@@ -1,0 +1,103 @@
+"""The process of an execution environment: its command, its variables, its folder.
+
+A function sees what it sees on Lambda: the variables of docs.aws.amazon.com/lambda/latest/dg/
+configuration-envvars.html and those of its settings, not the shell that started the server.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pilotlight
+from pilotlight.project import Function
+
+ACCOUNT = "000000000000"
+_LOOP = "from pilotlight.function.runtime import main; main()"
+_PASSED_ON = (  # what a role gives a function on AWS comes from the caller's own session here
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_S3",
+)
+
+
+def region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def arn(function: Function) -> str:
+    return f"arn:aws:lambda:{region()}:{ACCOUNT}:function:{function.key}"
+
+
+def interpreter(root: Path) -> Path:
+    """The service's own virtual environment when it has one, else the interpreter that runs the server."""
+    own = root / ".venv" / "bin" / "python"
+    return own if own.exists() else Path(sys.executable)
+
+
+def command(function: Function) -> list[str]:
+    python = str(interpreter(function.root))
+    if function.runtime == "awslambdaric":
+        return [python, "-m", "awslambdaric", function.handler]
+    return [python, "-c", _LOOP]
+
+
+def variables(function: Function, runtime_api: str, folder: Path) -> dict[str, str]:
+    """Every variable of the environment. `folder` is the environment's own: its temporary files go there."""
+    python = interpreter(function.root)
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {
+        **passed,
+        **_lambda_variables(function, runtime_api),
+        "LANG": "C.UTF-8",  # Lambda's en_US.UTF-8 is the same encoding, but not every machine has that locale
+        "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": ":".join(_import_path(function.root, python, folder)),
+        "TMPDIR": str(folder),
+        "TZ": ":UTC",
+        **function.environment,
+    }
+
+
+def _lambda_variables(function: Function, runtime_api: str) -> Mapping[str, str]:
+    return {
+        "AWS_DEFAULT_REGION": region(),
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_FUNCTION_NAME": function.key,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.key}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[$LATEST]{uuid.uuid4().hex}",
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+        "AWS_REGION": region(),
+        "LAMBDA_TASK_ROOT": str(function.root),
+        "_HANDLER": function.handler,
+    }
+
+
+def _import_path(root: Path, python: Path, folder: Path) -> list[str]:
+    """The task root, and Pilotlight itself where the service's own virtual environment may not hold it.
+
+    A link to the one package, so that nothing else of this interpreter's packages is seen.
+    """
+    if python == Path(sys.executable):
+        return [str(root)]
+    site = folder / "site"
+    site.mkdir()
+    (site / "pilotlight").symlink_to(Path(pilotlight.__file__).parent)
+    return [str(root), str(site)]
+
+
+def make_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="pilotlight-"))
+
+
+def remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

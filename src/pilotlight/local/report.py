@@ -1,0 +1,25 @@
+"""The END and REPORT lines that Lambda writes after an invocation."""
+
+import math
+from pathlib import Path
+
+
+def lines(request_id: str, seconds: float, init_seconds: float, memory: int, peak: int) -> str:
+    """`memory` and `peak` in MB. Since August 2025 Lambda bills the init phase as well, so it counts as billed."""
+    billed = math.ceil((seconds + init_seconds) * 1000)
+    init = f"\tInit Duration: {init_seconds * 1000:.2f} ms" if init_seconds else ""
+    return (
+        f"END RequestId: {request_id}\n"
+        f"REPORT RequestId: {request_id}\tDuration: {seconds * 1000:.2f} ms\tBilled Duration: {billed} ms"
+        f"\tMemory Size: {memory} MB\tMax Memory Used: {peak} MB{init}\n"
+    )
+
+
+def peak_memory(pid: int) -> int:
+    """The largest resident set that the process has had, in MB; 0 where the system does not tell or it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return math.ceil(int(sizes[0]) / 1024) if sizes else 0

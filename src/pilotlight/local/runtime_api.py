@@ -1,0 +1,96 @@
+"""The Runtime API's wire side: HTTP/1.1 on a listener of one execution environment.
+
+Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Every answer is one write with TCP_NODELAY (asyncio
+sets it): headers and body in two writes cost 45 ms an invocation by Nagle's rule and delayed acknowledgements.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, cast
+
+import httptools
+
+from pilotlight import limits
+
+_REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Too Large"}
+
+ACCEPTED = b'{"status":"OK"}\n'
+
+
+class RuntimeRequest(NamedTuple):
+    """One request of a runtime client. `body` stops at one byte over Lambda's limit: enough to know it is too large."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a runtime client; hands each request, with itself to reply on, to `handle`."""
+
+    def __init__(self, handle: Callable[["Connection", RuntimeRequest], None], lost: Callable[["Connection"], None]):
+        self._handle = handle
+        self._lost = lost
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._lost(self)
+
+    # httptools.HttpRequestParser
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        room = limits.PAYLOAD + 1 - len(self._body)
+        self._body += body[:room]
+
+    def on_message_complete(self) -> None:
+        method = self._parser.get_method().decode("latin-1")
+        request = RuntimeRequest(method, self._url.decode("latin-1"), self._headers, bytes(self._body))
+        self._reset()
+        self._handle(self, request)
+
+    # replies
+
+    def reply(self, status: int, body: bytes = ACCEPTED, headers: Mapping[str, str] | None = None) -> None:
+        """Send one answer; nothing happens when the client is gone."""
+        if self._transport is None:
+            return
+        extra = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        head = (
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n{extra}\r\n"
+        )
+        self._transport.write(head.encode("latin-1") + body)
+
+    def refuse(self, status: int, kind: str, message: str) -> None:
+        self.reply(status, json.dumps({"errorMessage": message, "errorType": kind}).encode())
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

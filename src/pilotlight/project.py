@@ -1,0 +1,267 @@
+"""A project: the folder of one service, with its settings and the functions found in it.
+
+    pilotlight.toml       the settings, see `settings`; the file may be absent
+    inference/NAME.py     one function each; files that begin with "_" or "." are not functions
+
+`load` finds and checks everything without importing any of the user's code. What is wrong with the project raises
+`errors.ProjectError`. What is wrong with one function alone does not stop the others: it is that function's `defect`,
+and its routes stay, so that a request is answered with the reason.
+
+Does not ship to Lambda.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from keyword import iskeyword
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from msgspec import UNSET, Struct, UnsetType
+
+from pilotlight import limits, settings_file
+from pilotlight.errors import ProjectError
+from pilotlight.settings import FILE, Cors, Front, FunctionSettings, Runtime, Settings
+from pilotlight.source import Source, inspect
+
+FOLDER = "inference"
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "ANY")
+_ROUTE_HINT = 'write it as "METHOD /path", such as "POST /answer" or "GET /answers/{id}"'
+
+
+class Route(NamedTuple):
+    """A method, or ANY, and a path whose segments may be `{name}`, the last one also `{name+}` for all that is left."""
+
+    method: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def shape(self) -> "Route":
+        """The route without its parameters' names: two routes of one shape take the same requests."""
+        return Route(self.method, re.sub(r"{[^}+]*", "{", self.path))
+
+
+class Function(Struct, frozen=True, kw_only=True):
+    """One function of a service. `defect`, when not empty, says why it cannot run, and `hint` what to do about it.
+
+    `file` is absolute; `handler` is Lambda's handler string, "inference/kim_cnn.handler"; `memory` and `tmp` are in MB,
+    `timeout` and `idle` in seconds; `concurrency` None is unreserved; `model` is relative to `root`, "" for none.
+    """
+
+    service: str
+    name: str
+    root: Path
+    file: Path
+    handler: str
+    routes: tuple[Route, ...]
+    memory: int
+    timeout: int
+    tmp: int
+    concurrency: int | None
+    front: Front
+    binary_media_types: tuple[str, ...]
+    environment: Mapping[str, str]
+    model: str
+    install: str
+    runtime: Runtime
+    idle: float
+    defect: str
+    hint: str
+
+    @property
+    def key(self) -> str:
+        """What the function is called on Lambda: unique among all services."""
+        return f"{self.service}--{self.name}"
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """One service. `root` is absolute; `functions` are in the order of their names; `cors` None is off."""
+
+    name: str
+    root: Path
+    functions: tuple[Function, ...]
+    cors: Cors | None
+
+
+def load(folder: Path) -> Project:
+    """The project in `folder`. Raises `ProjectError`; messages name files below `folder` as it is given."""
+    if not folder.is_dir():
+        raise ProjectError(f"{folder}: there is no such folder", "`pilotlight new` starts a project")
+    file = folder / FILE
+    settings = settings_file.read(file)
+    sources = {path.stem: path for path in _discover(folder)}
+    _check_names(file, sources, settings)
+    root = folder.resolve()
+    service = settings.name or _service_name(root.name)
+    project = Project(
+        name=service,
+        root=root,
+        functions=tuple(_function(service, root, file, path, settings.of(name)) for name, path in sources.items()),
+        cors=settings.cors if settings.cors and settings.cors.origins else None,
+    )
+    check_routes([project])
+    return project
+
+
+def _discover(folder: Path) -> list[Path]:
+    files = sorted(path for path in (folder / FOLDER).glob("*.py") if path.name[0] not in "_." and not path.is_dir())
+    if not files:
+        hint = f"write {FOLDER}/NAME.py with a handler in it, or start from an example with `pilotlight new`"
+        raise ProjectError(f"{folder}: there are no functions: no file is named {FOLDER}/*.py", hint)
+    return files
+
+
+def _service_name(folder: str) -> str:
+    """The name of a folder as `Settings.name` must be; a CloudFormation stack begins with a letter too."""
+    name = re.sub("[^a-z0-9]+", "-", folder.lower()).strip("-") or "service"
+    return (name if name[0].isalpha() else f"service-{name}")[:40].rstrip("-")
+
+
+def _check_names(file: Path, sources: Mapping[str, Path], settings: Settings) -> None:
+    for name, path in sources.items():
+        if iskeyword(name) or not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
+            hint = f"rename it, such as to {_identifier(name)}.py"
+            raise ProjectError(f"{path}: {name!r} cannot be the name of a function: it is no Python name", hint)
+    for name in settings.functions:
+        if name not in sources:
+            guess = settings_file.nearest(name, sources)
+            hint = (
+                f"did you mean {guess!r}?"
+                if guess
+                else f"the functions are {', '.join(sources)}, for the files in {FOLDER}/"
+            )
+            raise ProjectError(f"{file}: functions.{name}: no function has that name", hint)
+
+
+def _identifier(name: str) -> str:
+    words = re.sub("[^A-Za-z0-9]+", "_", name).strip("_")
+    return words if words[:1].isalpha() and not iskeyword(words) else f"predict_{words}".rstrip("_")
+
+
+def _function(service: str, root: Path, file: Path, path: Path, settings: FunctionSettings) -> Function:
+    name = path.stem
+    source = inspect(path, settings.handler)
+    function = Function(
+        service=service,
+        name=name,
+        root=root,
+        file=root / FOLDER / path.name,
+        handler=f"{FOLDER}/{name}.{settings.handler}",
+        routes=tuple(_routes(file, name, settings.route)),
+        memory=settings.memory,
+        timeout=settings.timeout,
+        tmp=settings.tmp,
+        concurrency=settings.concurrency or None,
+        front=_front(settings, source),
+        binary_media_types=settings.binary_media_types,
+        environment=settings.environment,
+        model=settings.model,
+        install=settings.install,
+        runtime=settings.runtime,
+        idle=settings.idle,
+        defect=source.defect,
+        hint=source.hint,
+    )
+    if len(function.key) > limits.FUNCTION_NAME:
+        reason = f"{function.key!r} has {len(function.key)} characters, and Lambda allows {limits.FUNCTION_NAME}"
+        raise ProjectError(f"{path}: {reason}", f"shorten the name of the file, or of the service in {file}")
+    return function
+
+
+def _front(settings: FunctionSettings, source: Source) -> Front:
+    if settings.front is not UNSET:
+        return settings.front
+    if settings.binary_media_types:
+        return "rest"
+    return "url" if source.streams else "http"
+
+
+# routes
+
+
+def _routes(file: Path, name: str, written: str | tuple[str, ...] | UnsetType) -> Iterator[Route]:
+    texts = (f"POST /{name}",) if written is UNSET else (written,) if isinstance(written, str) else written
+    for text in texts:
+        try:
+            yield parse_route(text)
+        except ProjectError as error:
+            raise ProjectError(f"{file}: functions.{name}.route: {error}", error.hint) from None
+
+
+def parse_route(text: str) -> Route:
+    """The route that "METHOD /path" says. Raises `ProjectError` with the text and the reason."""
+    method, space, path = text.partition(" ")
+    if not space or not path.startswith("/"):
+        _refuse(text, 'expected "METHOD /path"', _ROUTE_HINT)
+    if method not in _METHODS:
+        guess = settings_file.nearest(method, _METHODS)
+        reason = f"{method!r} is none of {', '.join(_METHODS)}"
+        _refuse(text, reason, f"did you mean {guess!r}?" if guess else _ROUTE_HINT)
+    _check_path(text, path)
+    return Route(method, path)
+
+
+def _check_path(text: str, path: str) -> None:
+    segments = path.split("/")[1:]
+    if "?" in path or "#" in path:
+        _refuse(text, "a route has no query and no fragment", "leave it out: every query reaches the function")
+    if "" in segments[:-1]:
+        _refuse(text, "there is an empty segment", 'write one "/" between segments')
+    for position, segment in enumerate(segments, 1):
+        _check_segment(text, segment, is_last=position == len(segments))
+    names = [segment.strip("{+}") for segment in segments if segment.startswith("{")]
+    for name in names:
+        if names.count(name) > 1:
+            _refuse(text, f"two parameters are named {name!r}", "give each its own name")
+
+
+def _check_segment(text: str, segment: str, *, is_last: bool) -> None:
+    parameter = re.fullmatch(r"{([A-Za-z_][A-Za-z0-9_]*)(\+?)}", segment)
+    if parameter and parameter[2] and not is_last:
+        _refuse(text, f"{segment} takes all that is left of the path", "put it at the end, or leave the + out")
+    if not parameter and ("{" in segment or "}" in segment):
+        hint = "a parameter is a whole segment: {name}, or {name+} at the end; its name is a Python name"
+        _refuse(text, f"{segment!r} is no parameter", hint)
+    if not parameter and not re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*", segment):
+        _refuse(text, f"{segment!r} has a character that a URL does not have", "write it percent-encoded, such as %20")
+
+
+def _refuse(text: str, reason: str, hint: str) -> NoReturn:
+    raise ProjectError(f"{text!r}: {reason}", hint)
+
+
+def check_routes(projects: Sequence[Project]) -> None:
+    """Raises `ProjectError` when two services have one name, or two functions a route of one method and shape.
+
+    `/a/{x}` and `/a/{y}` are one shape. ANY and POST on one shape are two routes: API Gateway prefers POST.
+    """
+    services: dict[str, Project] = {}
+    for project in projects:
+        other = services.setdefault(project.name, project)
+        if other is not project:
+            files = f"{other.root / FILE} and {project.root / FILE}"
+            raise ProjectError(
+                f"{files}: both services are named {project.name!r}", "set another name at the top of one of them"
+            )
+    _check_shapes(function for project in projects for function in project.functions)
+
+
+def _check_shapes(functions: Iterable[Function]) -> None:
+    taken: dict[Route, tuple[Function, Route]] = {}
+    for function, route in [(each, route) for each in functions for route in each.routes]:
+        first, same = taken.setdefault(route.shape, (function, route))
+        if same is not route:
+            _refuse_shape(first, same, function, route)
+
+
+def _refuse_shape(first: Function, same: Route, function: Function, route: Route) -> NoReturn:
+    file = function.root / FILE
+    one = f"{str(same)!r} and {str(route)!r} are one route"
+    if first is function:
+        raise ProjectError(f"{file}: functions.{function.name}.route: {one}", "leave one of the two out")
+    what = f"both have the route {str(route)!r}" if same == route else one
+    hint = f"set another route under [functions.{function.name}] in {file}"
+    raise ProjectError(f"{first.file} and {function.file}: {what}", hint)

@@ -1,0 +1,229 @@
+"""The settings of `pilotlight.toml`: what each one is called, may be, means and defaults to, in one place.
+
+The checks (`settings_file`), the JSON Schema that editors use and the reference page all come from the structs below.
+They do not ship to Lambda: a function gets its settings as environment variables, here and there.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from pilotlight import limits
+
+FILE = "pilotlight.toml"
+
+Front = Literal["http", "rest", "url"]
+Runtime = Literal["pilotlight", "awslambdaric"]
+CorsMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"]
+
+
+def _whole(pattern: str) -> str:
+    """`pattern` for all of a string, in a spelling that Python and ECMA 262 read alike: a bare `$` lets "\\n" pass."""
+    return f"^{pattern}$(?!\\n)"
+
+
+def setting(description: str, example: object, *, form: str = "", default: object = None) -> Meta:
+    """What the schema, the reference page and the messages say about a setting.
+
+    `form` is its pattern in words; `default` is for the schema, where the field itself has none.
+    """
+    shown = {"default": default} if default else None
+    return Meta(description=description, examples=[example], extra={"form": form}, extra_json_schema=shown)
+
+
+_HEADER = Annotated[str, Meta(pattern=_whole(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"))]
+_ORIGIN = Annotated[str, Meta(pattern=_whole(r"(\*|[a-z][a-z0-9+.-]*://[^\sA-Z/?#*]+)"))]
+_MEDIA_TYPE = Annotated[str, Meta(pattern=_whole(r"(\*|[a-z]+)/(\*|[A-Za-z0-9.+_-]+)"))]
+VARIABLE_NAME = _whole("[A-Za-z][A-Za-z0-9_]+")  # Lambda's own rule, from its API model: two characters at least
+
+
+class Cors(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which pages of other origins may call the functions. The gateway sets the headers; a function sets none."""
+
+    origins: Annotated[
+        tuple[_ORIGIN, ...],
+        setting(
+            'Origins that may call: scheme, host and port, no path; "*" is any. An empty list turns CORS off.',
+            ["https://example.com"],
+            form='an origin in lower case without a path, or "*"',
+        ),
+    ] = ()
+    methods: Annotated[
+        tuple[CorsMethod, ...],
+        setting('Methods that a page may use; "*" is any.', ["GET", "POST", "DELETE"]),
+    ] = ("GET", "POST", "OPTIONS")
+    headers: Annotated[
+        tuple[_HEADER, ...],
+        setting(
+            'Request headers that a page may send; "*" is any.',
+            ["content-type", "x-api-key"],
+            form="the name of a header",
+        ),
+    ] = ("content-type",)
+    expose: Annotated[
+        tuple[_HEADER, ...],
+        setting("Answer headers that a page may read.", ["x-amzn-requestid"], form="the name of a header"),
+    ] = ()
+    max_age: Annotated[
+        int,
+        Meta(ge=0, le=86_400),
+        setting("Seconds for which a browser may keep the answer to a preflight.", 3600),
+    ] = 0
+    credentials: Annotated[
+        bool,
+        setting('Whether a page may send cookies. Refused with the origin "*", as browsers refuse it.', True),
+    ] = False
+
+
+class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of every function; `[functions.NAME]` overrides them one by one."""
+
+    handler: Annotated[
+        str,
+        Meta(pattern=_whole("[A-Za-z_][A-Za-z0-9_]*"), max_length=50),
+        setting("The callable in the file that Lambda calls.", "predict", form="a Python name"),
+    ] = "handler"
+    memory: Annotated[
+        int,
+        Meta(ge=limits.MEMORY_MIN, le=limits.MEMORY_MAX),
+        setting(f"Memory in MB. Processor time comes with it: one vCPU at {limits.MEMORY_OF_ONE_VCPU}.", 3008),
+    ] = limits.MEMORY_OF_ONE_VCPU
+    timeout: Annotated[
+        int,
+        Meta(ge=1, le=limits.TIMEOUT_MAX),
+        setting("Seconds after which an invocation is ended and its environment killed.", 60),
+    ] = 30
+    tmp: Annotated[
+        int,
+        Meta(ge=limits.TMP_MIN, le=limits.TMP_MAX),
+        setting("Size of /tmp in MB.", 2048),
+    ] = limits.TMP_MIN
+    concurrency: (
+        Annotated[
+            int,
+            Meta(ge=1, le=limits.CONCURRENCY_ACCOUNT),
+            setting(
+                "Reserved concurrency: the most environments that run at once. Without it the function shares what the "
+                "account has.",
+                10,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    front: (
+        Annotated[
+            Front,
+            setting(
+                "What stands before the function: an HTTP API, a REST API or a function URL. Without it: rest with "
+                "`binary_media_types`, url when the handler is a generator (only there it streams), else http.",
+                "rest",
+                default="http",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    binary_media_types: Annotated[
+        tuple[_MEDIA_TYPE, ...],
+        setting(
+            "Content types that a REST API passes on as bytes, all others as text. The other fronts go by the content "
+            "type themselves.",
+            ["image/*", "application/octet-stream"],
+            form='a media type such as "image/png"',
+        ),
+    ] = ()
+    environment: Annotated[
+        dict[Annotated[str, Meta(pattern=VARIABLE_NAME)], str],
+        setting(
+            f"Environment variables, {limits.ENVIRONMENT_VARIABLES} bytes with their names at most. A function's own "
+            "are added to those in [defaults]. The names that Lambda sets itself are refused.",
+            {"OMP_NUM_THREADS": "1"},
+        ),
+    ] = {}
+    model: Annotated[
+        str,
+        Meta(pattern=_whole(r"[^\x00-\x1f]*")),
+        setting("Folder or file of the model, relative to the project and inside it.", "models/qa", form="a path"),
+    ] = ""
+    install: Annotated[
+        str,
+        setting(
+            "The command that installs a model that does not ship. Until it is there, requests are answered with this.",
+            "pilotlight optimize hf://org/name --task question-answering",
+        ),
+    ] = ""
+    runtime: Annotated[
+        Runtime,
+        setting(
+            "The loop that asks Lambda for events: Pilotlight's own, or the one that AWS publishes.", "awslambdaric"
+        ),
+    ] = "pilotlight"
+    idle: Annotated[
+        float,
+        Meta(ge=0, le=86_400),
+        setting("Seconds after which an unused environment is stopped on this machine.", 60),
+    ] = 300.0
+
+
+class FunctionSettings(Defaults, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of the function in `inference/NAME.py`: everything that `[defaults]` has, and its routes."""
+
+    route: (
+        Annotated[
+            str | tuple[str, ...],
+            setting(
+                '"METHOD /path" or a list of them. Without it: "POST /NAME"; an empty list is none, and only the '
+                "Invoke API calls the function. METHOD is one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS and ANY; "
+                "{name} in the path takes one segment, {name+} at its end all that is left.",
+                ["POST /answer", "GET /answers/{id}"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of a Pilotlight service. Every one has a default; the file itself may be absent."""
+
+    name: (
+        Annotated[
+            str,
+            Meta(pattern=_whole("[a-z][a-z0-9]*(-[a-z0-9]+)*"), max_length=40),
+            setting(
+                "What the service is called. Without it: the name of its folder.",
+                "question-answering",
+                form="lower-case letters, digits and single dashes, a letter first",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    cors: Cors | UnsetType = UNSET
+    defaults: Defaults | UnsetType = UNSET
+    functions: Annotated[
+        dict[str, FunctionSettings],
+        Meta(description="One table a function, named for its file in inference/."),
+    ] = {}
+
+    def of(self, function: str) -> FunctionSettings:
+        """The settings of one function: its own table, which has what `[defaults]` says, else `[defaults]` alone."""
+        if function in self.functions:
+            return self.functions[function]
+        return FunctionSettings(**msgspec.structs.asdict(self.defaults)) if self.defaults else FunctionSettings()
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema (2020-12) of `pilotlight.toml`, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": FILE,
+        **msgspec.json.schema(Settings),
+    }
+
+
+def toml(value: object) -> str:
+    """`value` as TOML on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {toml(item)}" for name, item in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False, default=str)  # default: dates, which only messages show

@@ -1,0 +1,215 @@
+"""Reads `pilotlight.toml` into `settings`. Whatever does not fit is an `errors.ProjectError`: its message names the
+file, the dotted key and the reason, its hint the nearest right name or an example.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import NoReturn, TypeVar, get_args
+
+import msgspec
+from msgspec import UNSET, Meta, Struct
+
+from pilotlight import limits
+from pilotlight.errors import ProjectError
+from pilotlight.settings import VARIABLE_NAME, Cors, Defaults, FunctionSettings, Settings, toml
+
+_Table = TypeVar("_Table", bound=Struct)
+
+_PLACES: dict[str, type[Struct]] = {
+    "at the top": Settings,
+    "in [cors]": Cors,
+    "in [defaults]": Defaults,
+    "in [functions.NAME]": FunctionSettings,
+}
+
+# docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: these cannot be set in a function's configuration
+_RESERVED = re.compile(
+    "AWS_LAMBDA_.*|LAMBDA_.*|_HANDLER|_X_AMZN_TRACE_ID|AWS_REGION|AWS_DEFAULT_REGION|AWS_EXECUTION_ENV"
+    "|AWS_ACCESS_KEY|AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN",
+    re.DOTALL,
+)
+_VARIABLE_FORM = "letters, digits and _, a letter first, two characters at least"
+_MODEL_HINT = 'put the model into the project and give its path from there, such as model = "models/qa"'
+
+
+def read(file: Path) -> Settings:
+    """The settings in `file`, all defaults when there is no such file. Raises `ProjectError`."""
+    try:
+        raw = tomllib.loads(file.read_bytes().decode())
+    except FileNotFoundError:
+        raw = {}
+    except OSError as error:
+        raise ProjectError(f"{file}: {_lower(error.strerror or str(error))}") from None
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{file}: byte {error.start} is not UTF-8", "save the file as UTF-8") from None
+    except RecursionError:
+        raise ProjectError(f"{file}: the tables and lists are nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, and the ValueError of int() for a number of thousands of digits
+        raise _not_toml(file, str(error)) from None
+    return decode(file, raw)
+
+
+def _not_toml(file: Path, text: str) -> ProjectError:
+    """`text` is tomllib's: "Invalid value (at line 3, column 5)" or "... (at end of document)"."""
+    reason, _, place = text.partition(" (at ")
+    where = f"{file}, {place.rstrip(')')}" if place else f"{file}"
+    return ProjectError(f"{where}: this is not TOML: {_lower(reason)}", "toml.io/en/v1.0.0 describes the format")
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def decode(file: Path, raw: Mapping[str, object]) -> Settings:
+    """The settings in `raw`, the tables read from `file`, with `[defaults]` merged into each function's own.
+
+    Raises `ProjectError` at the first thing that does not fit.
+    """
+    defaults, functions = _table(raw.get("defaults")), _table(raw.get("functions"))
+    _check_cors(file, _convert(file, "cors", raw.get("cors", {}), Cors))
+    _check_function(file, "defaults", raw.get("defaults", {}), Defaults)
+    for name, table in functions.items():
+        _check_function(file, f"functions.{name}", table, FunctionSettings)
+    merged = {name: _merge(defaults, _table(table)) for name, table in functions.items()}
+    settings = _convert(file, "", {**raw, "functions": merged} if merged else raw, Settings)
+    _check_whole(file, "defaults", settings.of(""))
+    for name in merged:
+        _check_whole(file, f"functions.{name}", settings.functions[name])
+    return settings
+
+
+def _table(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _merge(defaults: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    environment = {**_table(defaults.get("environment")), **_table(own.get("environment"))}
+    return {**defaults, **own, "environment": environment}
+
+
+def _refuse(file: Path, key: str, reason: str, hint: str = "") -> NoReturn:
+    raise ProjectError(f"{file}: {key}: {reason}", hint)
+
+
+def _check_cors(file: Path, cors: Cors) -> None:
+    if cors.credentials and "*" in cors.origins:
+        _refuse(
+            file,
+            "cors.credentials",
+            'browsers refuse credentials where the allowed origin is "*"',
+            "name the origins in cors.origins, or leave credentials out",
+        )
+
+
+def _check_function(file: Path, key: str, table: object, kind: type[Defaults]) -> None:
+    """One table as it is written, before anything is merged into it."""
+    for name, value in _table(_table(table).get("environment")).items():
+        _check_variable(file, f"{key}.environment.{name}", name, value)
+    model = _convert(file, key, table, kind).model
+    if "://" in model:
+        _refuse(file, f"{key}.model", f"expected a path, got the URI {toml(model)}", _MODEL_HINT)
+    if PurePosixPath(model).is_absolute() or ".." in PurePosixPath(model).parts:
+        _refuse(file, f"{key}.model", f"{toml(model)} is outside the project", _MODEL_HINT)
+
+
+def _check_variable(file: Path, key: str, name: str, value: object) -> None:
+    if re.fullmatch(_RESERVED, name):
+        _refuse(file, key, "Lambda sets this variable itself", "choose another name")
+    if not re.search(VARIABLE_NAME, name):
+        _refuse(file, key, "this is no name for an environment variable", _VARIABLE_FORM)
+    if not isinstance(value, str):
+        _refuse(
+            file, key, f"expected str, got {type(value).__name__}", f"write it in quotes: {name} = {toml(str(value))}"
+        )
+    if "\0" in value:
+        _refuse(file, key, "an environment variable cannot hold a NUL character")
+
+
+def _check_whole(file: Path, key: str, settings: FunctionSettings) -> None:
+    """What depends on several settings at once, or on both tables."""
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in settings.environment.items())
+    if size > limits.ENVIRONMENT_VARIABLES:
+        reason = f"names and values take {size} bytes, and Lambda allows {limits.ENVIRONMENT_VARIABLES}"
+        _refuse(file, f"{key}.environment", reason, "move what is long into a file of the project")
+    if settings.binary_media_types and settings.front not in (UNSET, "rest"):
+        reason = f"only a REST API has them, and the front is {settings.front!r}"
+        _refuse(file, f"{key}.binary_media_types", reason, 'set front = "rest", or leave one of the two out')
+
+
+# What follows turns msgspec's errors into ours. Tables are converted one at a time, so a path is "", ".field" or
+# ".field[index]".
+
+
+def _convert(file: Path, table: str, value: object, kind: type[_Table]) -> _Table:
+    for name in _table(value):
+        if name not in kind.__struct_fields__:
+            _refuse(file, f"{table}.{name}".lstrip("."), "there is no such setting", _hint_unknown(name, kind))
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        text, path = _split(str(error))
+        reason = _lower(text).replace("object", "table").replace("array", "list")
+        if not path:
+            _refuse(file, table, reason, f"write [{table}] and its settings below it")
+        _refuse(file, (table + path).lstrip("."), *_explain(reason, _at(value, path), _field(kind, path)))
+
+
+def _split(error: str) -> tuple[str, str]:
+    """Text and path of msgspec's "Expected `int`, got `str` - at `$.max_age`"; the top has no path.
+
+    The text may quote what the user wrote, " - at " included: the last one is msgspec's.
+    """
+    text, place, path = error.rpartition(" - at `$")
+    return (text if place else error).replace("`", ""), path.rstrip("`") if place else ""
+
+
+def _hint_unknown(name: str, kind: type[Struct]) -> str:
+    places = [place for place, table in _PLACES.items() if name in table.__struct_fields__]
+    if places:
+        return f"{name!r} belongs {' or '.join(places)}"
+    guess = nearest(name, kind.__struct_fields__)
+    return f"did you mean {guess!r}?" if guess else f"the settings here are {', '.join(kind.__struct_fields__)}"
+
+
+def _at(value: object, path: str) -> object:
+    """What stands at ".field" or ".field[index]" of a table."""
+    field, _, index = path[1:].rstrip("]").partition("[")
+    found = _table(value)[field]
+    return found[int(index)] if index and isinstance(found, list) else found
+
+
+def _field(kind: type[Struct], path: str) -> msgspec.structs.FieldInfo:
+    name = path[1:].partition("[")[0]
+    return next(field for field in msgspec.structs.fields(kind) if field.name == name)
+
+
+def _explain(reason: str, value: object, field: msgspec.structs.FieldInfo) -> tuple[str, str]:
+    """The reason and the hint for a value of `field` of which msgspec says `reason`."""
+    parts = list(_parts(field.type))
+    meta = next(part for part in parts if isinstance(part, Meta) and part.description)
+    choices = [part for part in parts if isinstance(part, str)]
+    example = f" Example: {field.name} = {toml(meta.examples[0])}" if meta.examples else ""
+    hint = f"{meta.description}{example}"
+    if "enum" in reason:
+        guess = nearest(str(value), choices)
+        reason, hint = f"expected one of {', '.join(choices)}", f"did you mean {guess!r}?" if guess else hint
+    elif "regex" in reason and meta.extra:
+        reason = f"expected {meta.extra['form']}"
+    return reason if ", got " in reason else f"{reason}, got {toml(value)}", hint
+
+
+def _parts(kind: object) -> Iterator[object]:
+    """A type, what it is made of, and its annotations."""
+    yield kind
+    for part in get_args(kind):
+        yield from _parts(part)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The one of `known` that `name` may be a misspelling of, in whatever case; "" for none."""
+    spelled = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(name.lower(), spelled, n=1)
+    return spelled[found[0]] if found else ""

@@ -1,0 +1,80 @@
+"""What many tests need: a service written to a folder, and a server that runs as its users run it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pilotlight import project
+from pilotlight.project import Project
+
+MakeService = Callable[..., Project]
+
+
+def write(root: Path, files: Mapping[str, str]) -> Path:
+    """Write files, given by their paths below `root`."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> MakeService:
+    """`make_service({"inference/echo.py": "..."}, toml="...", name="service")` -> a loaded Project."""
+
+    def make(files: Mapping[str, str], toml: str = "", name: str = "service") -> Project:
+        return project.load(write(tmp_path / name, {"pilotlight.toml": toml, **files}))
+
+    return make
+
+
+class RunningServer:
+    """`pilotlight serve ... --json --port 0` as a process; `lines` are the objects that it printed so far."""
+
+    def __init__(self, arguments: list[str], environ: Mapping[str, str]) -> None:
+        command = [sys.executable, "-m", "pilotlight", "serve", *arguments, "--json", "--port", "0"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ}
+        )
+        self.lines: list[dict[str, object]] = []
+        self.url = str(self.wait_for("listening")["url"])
+
+    def wait_for(self, event: str, **fields: object) -> dict[str, object]:
+        """The next line of that kind with those fields; fails when the server ends before it."""
+        assert self.process.stdout is not None
+        for text in self.process.stdout:
+            line = json.loads(text)
+            self.lines.append(line)
+            if line.get("event") == event and fields.items() <= line.items():
+                return line
+        assert self.process.stderr is not None
+        raise AssertionError(f"the server ended without {event}: {self.process.stderr.read()}")
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.process.communicate(timeout=30)
+        return self.process.returncode
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., RunningServer]]:
+    """`start_server(folder, ..., "--option")` -> a RunningServer, stopped after the test."""
+    servers: list[RunningServer] = []
+
+    def start(*arguments: object, **environ: str) -> RunningServer:
+        server = RunningServer([str(argument) for argument in arguments], environ)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()

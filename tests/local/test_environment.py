@@ -1,0 +1,331 @@
+"""One suite for both runtime loops: whatever happens in an environment, the caller learns it in Lambda's words."""
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import uvloop
+
+from conftest import MakeService
+from pilotlight.local.environment import Environment, InitError, InitTimeout
+from pilotlight.project import Function
+from pilotlight.values import Call, Result
+
+T = TypeVar("T")
+
+FUNCTION = """
+    import os, signal, subprocess, sys, time
+
+    calls = 0
+
+    def handler(event, context):
+        global calls
+        calls += 1
+        return globals()[event["do"]](event, context)
+
+    def echo(event, context):
+        return event
+
+    def count(event, context):
+        return {"pid": os.getpid(), "calls": calls}
+
+    def fail(event, context):
+        raise ValueError("no such word")
+
+    def leave(event, context):
+        os._exit(event["status"])
+
+    def die(event, context):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def sleep(event, context):
+        time.sleep(event["seconds"])
+
+    def answer_a_set(event, context):
+        return {1, 2}
+
+    def answer_much(event, context):
+        return "x" * event["size"]
+
+    def write(event, context):
+        print("out", event["text"])
+        print("err", event["text"], file=sys.stderr)
+
+    def start_a_child(event, context):
+        return subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
+
+    def tell_context(event, context):
+        return {
+            "request_id": context.aws_request_id,
+            "arn": context.invoked_function_arn,
+            "name": context.function_name,
+            "version": context.function_version,
+            "memory": context.memory_limit_in_mb,
+            "custom": context.client_context.custom,
+            "has_time": 0 < context.get_remaining_time_in_millis() <= 2000,
+        }
+
+    def tell_environment(event, context):
+        return {name: os.environ.get(name) for name in event["names"]}
+"""
+
+
+@pytest.fixture(params=["pilotlight", "awslambdaric"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def function(make_service: MakeService, runtime: str) -> Function:
+    toml = f"""
+        [functions.probe]
+        runtime = "{runtime}"
+        timeout = 2
+        memory = 512
+        environment = {{ GREETING = "hello" }}
+    """
+    return make_service({"inference/probe.py": FUNCTION}, toml).functions[0]
+
+
+class Harness:
+    """An environment whose log lines and whose return to idleness can be waited for."""
+
+    def __init__(self, function: Function) -> None:
+        self.lines: list[str] = []
+        self.idle = asyncio.Event()
+        self.exited = asyncio.Event()
+        self.environment = Environment(
+            function, self.lines.append, lambda _: self.idle.set(), lambda _: self.exited.set()
+        )
+
+    async def invoke(self, tail: bool = False, **event: object) -> Result:
+        self.idle.clear()
+        call = Call(
+            "probe", json.dumps(event).encode(), "request-1", client_context='{"custom": {"a": "b"}}', tail=tail
+        )
+        return await self.environment.invoke(call)
+
+    async def invoke_and_wait(self, **event: object) -> object:
+        result = await self.invoke(**event)
+        await self.idle.wait()
+        return json.loads(result.payload)
+
+
+def run(work: Coroutine[None, None, T]) -> T:
+    return uvloop.run(asyncio.wait_for(work, 30))
+
+
+@contextlib.asynccontextmanager
+async def started(function: Function) -> AsyncIterator[Harness]:
+    harness = Harness(function)
+    await harness.environment.start(10)
+    try:
+        yield harness
+    finally:
+        await harness.environment.stop()
+
+
+def invoke_once(function: Function, **event: object) -> Result:
+    async def main() -> Result:
+        async with started(function) as harness:
+            return await harness.invoke(**event)
+
+    return run(main())
+
+
+def test_answers(function: Function) -> None:
+    result = invoke_once(function, do="echo", text="é漢字🔥", number=1.5, nothing=None)
+    assert json.loads(result.payload) == {"do": "echo", "text": "é漢字🔥", "number": 1.5, "nothing": None}
+    assert (result.error, result.request_id) == ("", "request-1")
+
+
+def test_keeps_its_process_from_one_invocation_to_the_next(function: Function) -> None:
+    async def main() -> list[object]:
+        async with started(function) as harness:
+            pid = harness.environment.pid
+            return [await harness.invoke_and_wait(do="count") == {"pid": pid, "calls": n} for n in (1, 2, 3)]
+
+    assert run(main()) == [True, True, True]
+
+
+def test_reports_an_exception(function: Function) -> None:
+    result = invoke_once(function, do="fail")
+    error = json.loads(result.payload)
+    assert result.error == "Unhandled"
+    assert (error["errorType"], error["errorMessage"]) == ("ValueError", "no such word")
+    assert error["requestId"] == "request-1"
+    assert [line.split(", in ")[1].split("\n")[0] for line in error["stackTrace"]] == ["handler", "fail"]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"do": "leave", "status": 3}, "Runtime exited with error: exit status 3"),
+        ({"do": "leave", "status": 0}, "Runtime exited without providing a reason"),
+        ({"do": "die"}, "Runtime exited with error: signal: killed"),
+    ],
+)
+def test_reports_an_exit(function: Function, event: dict[str, object], reason: str) -> None:
+    result = invoke_once(function, **event)
+    assert result.error == "Unhandled"
+    assert json.loads(result.payload) == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: request-1 Error: {reason}",
+    }
+
+
+def test_kills_at_the_timeout(function: Function) -> None:
+    async def main() -> tuple[Result, float]:
+        async with started(function) as harness:
+            began = time.monotonic()
+            result = await harness.invoke(do="sleep", seconds=60)
+            await harness.exited.wait()
+            return result, time.monotonic() - began
+
+    result, seconds = run(main())
+    assert result.error == "Unhandled"
+    assert json.loads(result.payload) == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": "RequestId: request-1 Error: Task timed out after 2.00 seconds",
+    }
+    assert seconds >= 2
+
+
+def test_reports_an_answer_that_is_no_json(function: Function) -> None:
+    error = json.loads(invoke_once(function, do="answer_a_set").payload)
+    assert (error["errorType"], error["errorMessage"]) == (
+        "Runtime.MarshalError",
+        "Unable to marshal response: Object of type set is not JSON serializable",
+    )
+
+
+def test_takes_an_answer_up_to_the_limit_and_refuses_one_over_it(function: Function) -> None:
+    fits = invoke_once(function, do="answer_much", size=6_291_556 - 2)
+    assert (len(fits.payload), fits.error) == (6_291_556, "")
+    too_large = invoke_once(function, do="answer_much", size=6_291_556 - 1)
+    assert json.loads(too_large.payload) == {
+        "errorType": "Function.ResponseSizeTooLarge",
+        "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+    }
+
+
+def test_passes_on_what_the_function_writes(function: Function) -> None:
+    async def main() -> tuple[list[str], bytes]:
+        async with started(function) as harness:
+            result = await harness.invoke(tail=True, do="write", text="grün")
+            return harness.lines, result.log
+
+    lines, log = run(main())
+    assert [line for line in lines if line in ("out grün", "err grün")] == ["out grün", "err grün"]
+    first, *middle, end, report = log.decode().rstrip("\n").split("\n")
+    assert first == "START RequestId: request-1 Version: $LATEST"
+    assert {"out grün", "err grün"} <= set(middle)
+    assert end == "END RequestId: request-1"
+    assert report.startswith("REPORT RequestId: request-1\tDuration: ")
+    assert "\tMemory Size: 512 MB\tMax Memory Used: " in report
+    assert "\tInit Duration: " in report
+
+
+def test_gives_the_context_of_lambda(function: Function) -> None:
+    assert json.loads(invoke_once(function, do="tell_context").payload) == {
+        "request_id": "request-1",
+        "arn": "arn:aws:lambda:us-east-1:000000000000:function:service--probe",
+        "name": "service--probe",
+        "version": "$LATEST",
+        "memory": "512",
+        "custom": {"a": "b"},
+        "has_time": True,
+    }
+
+
+def test_gives_the_variables_of_lambda_and_of_the_settings_only(function: Function) -> None:
+    expected = {
+        "AWS_LAMBDA_FUNCTION_NAME": "service--probe",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_REGION": "us-east-1",
+        "GREETING": "hello",
+        "HOME": None,
+        "LAMBDA_TASK_ROOT": str(function.root),
+        "TZ": ":UTC",
+        "USER": None,
+        "_HANDLER": "inference/probe.handler",
+    }
+    assert json.loads(invoke_once(function, do="tell_environment", names=list(expected)).payload) == expected
+
+
+def test_stops_what_the_function_started_too(function: Function) -> None:
+    child = json.loads(invoke_once(function, do="start_a_child").payload)
+    with contextlib.suppress(FileNotFoundError):  # gone, or a zombie that init has yet to collect
+        assert Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_leaves_nothing_behind(function: Function) -> None:
+    async def main() -> tuple[int, Path]:
+        async with started(function) as harness:
+            answer = await harness.invoke_and_wait(do="tell_environment", names=["TMPDIR"])
+            assert isinstance(answer, dict)
+            assert Path(answer["TMPDIR"]).is_dir()
+            return harness.environment.pid, Path(answer["TMPDIR"])
+
+    pid, folder = run(main())
+    assert not folder.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "message"),
+    [
+        (
+            "import nowhere",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'inference{dot}broken': No module named",
+        ),
+        (
+            "def handler(:",
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module 'inference{dot}broken': invalid syntax",
+        ),
+        ("1 / 0", "ZeroDivisionError", "division by zero"),
+        ("import os; os._exit(7)", "Runtime.ExitError", "Error: Runtime exited with error: exit status 7"),
+    ],
+)
+def test_reports_a_file_that_does_not_load(
+    make_service: MakeService, runtime: str, source: str, kind: str, message: str
+) -> None:
+    # The handler is assigned below, so that only running the file shows what is wrong with it.
+    text = f"{source}\n\nhandler = print\n"
+    toml = f'[functions.broken]\nruntime = "{runtime}"'
+    function = make_service({"inference/broken.py": text}, toml).functions[0]
+
+    async def main() -> Result:
+        with pytest.raises(InitError) as caught:
+            async with started(function):
+                pass
+        return caught.value.result
+
+    result = run(main())
+    error = json.loads(result.payload)
+    assert result.error == "Unhandled"
+    assert error["errorType"] == kind
+    assert error["errorMessage"].startswith(message.format(dot="." if runtime == "pilotlight" else "/"))
+
+
+def test_gives_up_on_an_init_that_takes_too_long(make_service: MakeService, runtime: str) -> None:
+    toml = f'[functions.slow]\nruntime = "{runtime}"'
+    source = "import time\ntime.sleep(60)\n\ndef handler(event, context): ...\n"
+    function = make_service({"inference/slow.py": source}, toml).functions[0]
+
+    async def main() -> bool:
+        harness = Harness(function)
+        with pytest.raises(InitTimeout):
+            await harness.environment.start(0.3)
+        return harness.exited.is_set()
+
+    assert run(main())

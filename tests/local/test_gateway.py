@@ -1,0 +1,193 @@
+"""The gateway before functions that run in this process: AWS's statuses and bodies, CORS, events."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+
+from pilotlight.errors import ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
+from pilotlight.events import Request, Response
+from pilotlight.local.gateway import Gateway, Target
+from pilotlight.settings import Cors, Front
+from pilotlight.values import Call, Result
+
+
+def gateway(answer: Callable[[Call], Result], *targets: tuple[str, str, Target]) -> Gateway:
+    async def invoke(call: Call) -> Result:
+        return answer(call)
+
+    return Gateway(invoke, targets)
+
+
+def ask(front: Front, answer: Callable[[Call], Result], **fields: object) -> Response:
+    target = Target("service--echo", "POST /echo/{id}", front)
+    request = Request(**{"method": "POST", "path": "/echo/7", "request_id": "r-1", **fields})  # type: ignore[arg-type]
+    return asyncio.run(gateway(answer, ("POST", "/echo/{id}", target))(request))
+
+
+def fails(error: Exception) -> Callable[[Call], Result]:
+    def answer(call: Call) -> Result:
+        raise error
+
+    return answer
+
+
+REST_ERROR = '{"message": "Internal server error"}'
+HTTP_ERROR = '{"message":"Internal Server Error"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "http", "rest", "url"),
+    [
+        (lambda call: Result(b'{"errorType": "E"}', "Unhandled"), (500, HTTP_ERROR), (502, REST_ERROR),
+         (502, "Internal Server Error")),
+        (lambda call: Result(b'{"statusCode": "x", "body": 1}'), (500, HTTP_ERROR), (502, REST_ERROR),
+         (502, "Internal Server Error")),
+        (fails(Throttled("Rate Exceeded.")), (503, '{"message":"Service Unavailable"}'), (500, REST_ERROR),
+         (429, '{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User",'
+               '"message":"Rate Exceeded."}')),
+        (fails(PayloadTooLarge("too large")), (413, '{"message":"Request Entity Too Large"}'),
+         (413, '{"message":"Request Too Long"}'),
+         (413, '{"message":"Request must be smaller than 6291556 bytes for the InvokeFunction operation"}')),
+        (fails(NotFound("gone")), (404, '{"message":"Not Found"}'), (403, '{"message":"Missing Authentication Token"}'),
+         (404, '{"Message":null}')),
+        (fails(ModelNotInstalled("the model of qa is not installed", "make models")),
+         (503, '{"message": "the model of qa is not installed; install it with: make models"}'),
+         (503, '{"message": "the model of qa is not installed; install it with: make models"}'),
+         (503, '{"message": "the model of qa is not installed; install it with: make models"}')),
+        (lambda call: Result(b'{"statusCode": 201, "body": "made"}'), (201, "made"), (201, "made"), (201, "made")),
+    ],
+    ids=["function error", "malformed", "throttled", "too large", "gone", "no model", "answer"],
+)  # fmt: skip
+def test_answers_as_the_front_end_does(
+    answer: Callable[[Call], Result], http: tuple[int, str], rest: tuple[int, str], url: tuple[int, str]
+) -> None:
+    expected: list[tuple[Front, tuple[int, str]]] = [("http", http), ("rest", rest), ("url", url)]
+    for front, (status, body) in expected:
+        response = ask(front, answer)
+        assert (response.status, response.body.decode()) == (status, body), front
+
+
+def test_hands_the_function_the_event_of_its_front_end() -> None:
+    seen: list[dict[str, object]] = []
+
+    def answer(call: Call) -> Result:
+        assert (call.function, call.request_id) == ("service--echo", "r-1")
+        seen.append(json.loads(call.payload))
+        return Result(b"{}")
+
+    ask("http", answer)
+    ask("rest", answer)
+    ask("url", answer)
+    assert [event.get("version") for event in seen] == ["2.0", None, "2.0"]
+    assert [event.get("routeKey") for event in seen] == ["POST /echo/{id}", None, "$default"]
+    assert [event.get("resource") for event in seen] == [None, "/echo/{id}", None]
+    assert [event.get("pathParameters") for event in seen] == [{"id": "7"}, {"id": "7"}, None]
+
+
+def test_unknown_routes_are_not_found() -> None:
+    empty = gateway(lambda call: Result(b""))
+    assert asyncio.run(empty(Request("GET", "/nowhere"))) == Response(
+        404, (("content-type", "application/json"),), b'{"message":"Not Found"}'
+    )
+
+
+def test_a_request_over_10_mb_does_not_reach_the_function() -> None:
+    response = ask("http", fails(AssertionError("it was invoked")), body=b"x" * 10_485_761)
+    assert (response.status, response.body) == (413, b'{"message":"Request Entity Too Large"}')
+
+
+@pytest.mark.parametrize(
+    ("front", "name"), [("http", "apigw-requestid"), ("rest", "x-amzn-requestid"), ("url", "x-amzn-requestid")]
+)
+def test_every_answer_carries_the_request_id(front: Front, name: str) -> None:
+    assert ask(front, lambda call: Result(b"{}")).header(name) == "r-1"
+
+
+def test_headers_of_the_connection_are_not_the_functions_to_set() -> None:
+    payload = (
+        b'{"statusCode": 200, "headers": {"Content-Length": "999", "Transfer-Encoding": "chunked", "X-Mine": "1"}}'
+    )
+    names = {name.lower() for name, _ in ask("http", lambda call: Result(payload)).headers}
+    assert names == {"content-type", "x-mine", "apigw-requestid"}
+
+
+# CORS
+
+ORIGIN = ("origin", "https://a.example")
+SETTINGS = Cors(
+    origins=("https://a.example",), methods=("GET", "POST"), headers=("content-type",), expose=("x-mine",), max_age=600
+)
+OWN_HEADERS = json.dumps(
+    {
+        "statusCode": 200,
+        "headers": {"Access-Control-Allow-Origin": "*", "access-control-allow-headers": "x"},
+        "body": "",
+    }
+).encode()
+
+
+def ask_cors(settings: Cors | None, method: str, *headers: tuple[str, str]) -> Response:
+    target = Target("service--echo", "ANY /echo", "http", settings)
+    served = gateway(lambda call: Result(OWN_HEADERS), ("ANY", "/echo", target))
+    return asyncio.run(served(Request(method, "/echo", headers=headers)))
+
+
+def cors_headers(response: Response) -> dict[str, str]:
+    pairs = [(name.lower(), value) for name, value in response.headers if name.lower().startswith("access-control-")]
+    assert len(pairs) == len(dict(pairs)), "a CORS header is there twice"
+    return dict(pairs)
+
+
+def test_a_preflight_is_answered_without_the_function() -> None:
+    response = ask_cors(SETTINGS, "OPTIONS", ORIGIN, ("access-control-request-method", "POST"))
+    assert response.status == 204
+    assert cors_headers(response) == {
+        "access-control-allow-origin": "https://a.example",
+        "access-control-allow-methods": "GET,POST",
+        "access-control-allow-headers": "content-type",
+        "access-control-max-age": "600",
+    }
+
+
+def test_a_preflight_of_another_origin_allows_nothing() -> None:
+    headers = (("origin", "https://b.example"), ("access-control-request-method", "POST"))
+    response = ask_cors(SETTINGS, "OPTIONS", *headers)
+    assert (response.status, cors_headers(response)) == (204, {})
+
+
+def test_the_settings_replace_the_functions_own_headers() -> None:
+    assert cors_headers(ask_cors(SETTINGS, "POST", ORIGIN)) == {
+        "access-control-allow-origin": "https://a.example",
+        "access-control-expose-headers": "x-mine",
+    }
+
+
+def test_credentials_are_allowed_to_a_named_origin_only() -> None:
+    settings = Cors(origins=("https://a.example",), credentials=True)
+    assert cors_headers(ask_cors(settings, "POST", ORIGIN)) == {
+        "access-control-allow-origin": "https://a.example",
+        "access-control-allow-credentials": "true",
+    }
+
+
+def test_any_origin() -> None:
+    assert cors_headers(ask_cors(Cors(origins=("*",)), "POST", ORIGIN)) == {"access-control-allow-origin": "*"}
+
+
+def test_without_an_origin_there_are_no_cors_headers() -> None:
+    assert cors_headers(ask_cors(SETTINGS, "POST")) == {}
+
+
+@pytest.mark.parametrize("settings", [None, Cors()])
+def test_without_settings_the_functions_own_headers_pass(settings: Cors | None) -> None:
+    assert cors_headers(ask_cors(settings, "POST", ORIGIN)) == {
+        "access-control-allow-origin": "*",
+        "access-control-allow-headers": "x",
+    }
+
+
+def test_without_settings_options_is_a_method_like_any_other() -> None:
+    response = ask_cors(None, "OPTIONS", ORIGIN, ("access-control-request-method", "POST"))
+    assert response.status == 200

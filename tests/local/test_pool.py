@@ -1,0 +1,306 @@
+"""The pool with real environments: warm or cold, scaling out, throttling, reaping, replacing."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import uvloop
+
+from conftest import MakeService, write
+from pilotlight.errors import ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
+from pilotlight.local.pool import Pool
+from pilotlight.project import Function
+from pilotlight.values import Call, Result
+
+T = TypeVar("T")
+
+ECHO = """
+    import os, time
+
+    def handler(event, context):
+        time.sleep(event.get("seconds", 0))
+        if event.get("die"):
+            os._exit(1)
+        return {"pid": os.getpid(), "echo": event}
+"""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run(
+    functions: list[Function], body: Callable[[Pool], Awaitable[T]], memory: int = 100_000, clock: Clock | None = None
+) -> T:
+    """Run `body` with a pool, which is closed after it."""
+
+    async def main() -> T:
+        pool = Pool(lambda key, line: None, memory, clock or Clock())
+        pool.deploy(functions)
+        try:
+            return await body(pool)
+        finally:
+            await pool.close()
+            assert sum(pool.environments().values()) == 0
+
+    return uvloop.run(asyncio.wait_for(main(), 60))
+
+
+def call(name: str = "echo", **event: object) -> Call:
+    return Call(name, json.dumps(event).encode())
+
+
+def pid(result: Result) -> int:
+    return int(json.loads(result.payload)["pid"])
+
+
+@pytest.fixture
+def echo(make_service: MakeService) -> Function:
+    return make_service({"inference/echo.py": ECHO}, "[functions.echo]\nmemory = 128").functions[0]
+
+
+def test_uses_the_warm_environment_again(echo: Function) -> None:
+    async def body(pool: Pool) -> set[int]:
+        return {pid(await pool(call())) for _ in range(20)}
+
+    assert len(run([echo], body)) == 1
+
+
+def test_answers_50_requests_at_once_from_nothing_each_exactly_once(echo: Function) -> None:
+    async def body(pool: Pool) -> tuple[list[int], dict[str, int]]:
+        results = await asyncio.gather(*(pool(call(number=number, seconds=0.1)) for number in range(50)))
+        return [json.loads(result.payload)["echo"]["number"] for result in results], pool.environments()
+
+    numbers, environments = run([echo], body)
+    assert numbers == list(range(50))
+    assert environments == {"service--echo": 50}
+
+
+def test_throttles_over_the_reserved_concurrency(make_service: MakeService) -> None:
+    toml = "[functions.echo]\nmemory = 128\nconcurrency = 2"
+    echo = make_service({"inference/echo.py": ECHO}, toml).functions[0]
+
+    async def body(pool: Pool) -> tuple[list[str], dict[str, int]]:
+        results = await asyncio.gather(*(pool(call(seconds=0.3)) for _ in range(5)), return_exceptions=True)
+        return [type(result).__name__ for result in results], pool.environments()
+
+    assert run([echo], body) == (["Result", "Result", "Throttled", "Throttled", "Throttled"], {"service--echo": 2})
+
+
+def test_needs_no_second_environment_for_one_request_after_the_other(make_service: MakeService) -> None:
+    toml = "[functions.echo]\nconcurrency = 1"
+    echo = make_service({"inference/echo.py": ECHO}, toml).functions[0]
+
+    async def body(pool: Pool) -> int:
+        return len({pid(await pool(call())) for _ in range(200)})
+
+    assert run([echo], body) == 1
+
+
+def test_lets_requests_wait_where_the_machine_has_no_room(echo: Function) -> None:
+    async def body(pool: Pool) -> tuple[int, dict[str, int]]:
+        results = await asyncio.gather(*(pool(call(seconds=0.05)) for _ in range(12)))
+        return len({pid(result) for result in results}), pool.environments()
+
+    assert run([echo], body, memory=3 * 128) == (3, {"service--echo": 3})
+
+
+def test_stops_an_idle_environment_to_make_room_for_another_function(make_service: MakeService) -> None:
+    files = {"inference/echo.py": ECHO, "inference/other.py": ECHO}
+    functions = list(make_service(files, "[defaults]\nmemory = 1024").functions)
+
+    async def body(pool: Pool) -> list[dict[str, int]]:
+        await pool(call("echo"))
+        before = pool.environments()
+        await pool(call("other"))
+        return [before, pool.environments()]
+
+    assert run(functions, body, memory=1024) == [
+        {"service--echo": 1, "service--other": 0},
+        {"service--echo": 0, "service--other": 1},
+    ]
+
+
+def test_a_request_waits_for_room_that_a_busy_function_holds(make_service: MakeService) -> None:
+    files = {"inference/echo.py": ECHO, "inference/other.py": ECHO}
+    functions = list(make_service(files, "[defaults]\nmemory = 1024").functions)
+
+    async def body(pool: Pool) -> list[str]:
+        results = await asyncio.gather(*(pool(call(name, seconds=0.1)) for name in ("echo", "other", "echo", "other")))
+        return [result.error for result in results]
+
+    assert run(functions, body, memory=1024) == ["", "", "", ""]
+
+
+def test_stops_environments_that_are_idle_for_long_by_the_clock(make_service: MakeService) -> None:
+    echo = make_service({"inference/echo.py": ECHO}, "[functions.echo]\nidle = 60").functions[0]
+    clock = Clock()
+
+    async def body(pool: Pool) -> list[int]:
+        await asyncio.gather(pool(call(seconds=0.1)), pool(call(seconds=0.1)))
+        await asyncio.sleep(0.2)
+        counts = []
+        for seconds in (59, 1):
+            clock.now += seconds
+            pool.reap()
+            counts.append(pool.environments()["service--echo"])
+        return counts
+
+    assert run([echo], body, clock=clock) == [2, 0]
+
+
+def test_starts_afresh_after_an_exit(echo: Function) -> None:
+    async def body(pool: Pool) -> tuple[str, str, bool]:
+        first = await pool(call())
+        failed = await pool(call(die=True))
+        after = await pool(call())
+        return json.loads(failed.payload)["errorType"], after.error, pid(first) != pid(after)
+
+    assert run([echo], body) == ("Runtime.ExitError", "", True)
+
+
+def test_starts_afresh_after_a_timeout(make_service: MakeService) -> None:
+    echo = make_service({"inference/echo.py": ECHO}, "[functions.echo]\ntimeout = 1").functions[0]
+
+    async def body(pool: Pool) -> tuple[str, bool]:
+        first = await pool(call())
+        failed = await pool(call(seconds=30))
+        return json.loads(failed.payload)["errorType"], pid(first) != pid(await pool(call()))
+
+    assert run([echo], body) == ("Sandbox.Timedout", True)
+
+
+def test_gives_every_waiting_request_an_answer_when_the_function_does_not_load(make_service: MakeService) -> None:
+    broken = make_service({"inference/echo.py": "1 / 0\nhandler = print\n"}).functions[0]
+
+    async def body(pool: Pool) -> list[str]:
+        results = await asyncio.gather(*(pool(call()) for _ in range(5)))
+        return [json.loads(result.payload)["errorType"] for result in results]
+
+    assert run([broken], body) == ["ZeroDivisionError"] * 5
+
+
+def test_a_caller_that_goes_away_takes_no_environment_with_it(echo: Function) -> None:
+    async def body(pool: Pool) -> Result:
+        gone = [asyncio.create_task(pool(call(number=number))) for number in range(3)]
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        return await pool(call(number=4))
+
+    assert json.loads(run([echo], body).payload)["echo"] == {"number": 4}
+
+
+def test_runs_changed_code_in_fresh_environments(make_service: MakeService, tmp_path: Path) -> None:
+    source = "def handler(event, context):\n    return 'old'\n"
+    function = make_service({"inference/echo.py": source}).functions[0]
+
+    async def body(pool: Pool) -> list[object]:
+        old = await pool(call())
+        write(tmp_path / "service", {"inference/echo.py": source.replace("old", "fresh")})
+        pool.renew(function.key)
+        return [json.loads(result.payload) for result in (old, await pool(call()))]
+
+    assert run([function], body) == ["old", "fresh"]
+
+
+def test_a_function_that_is_replaced_finishes_what_it_runs(echo: Function) -> None:
+    async def body(pool: Pool) -> Result:
+        running = asyncio.create_task(pool(call(seconds=0.5, number=1)))
+        await asyncio.sleep(0.2)
+        pool.deploy([])
+        with pytest.raises(NotFound):
+            await pool(call())
+        return await running
+
+    assert json.loads(run([echo], body).payload)["echo"]["number"] == 1
+
+
+def test_closes_with_requests_under_way(echo: Function) -> None:
+    async def body(pool: Pool) -> list[asyncio.Task[Result]]:
+        tasks = [asyncio.create_task(pool(call(seconds=30))) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        return tasks
+
+    async def main() -> list[str]:
+        pool = Pool(lambda key, line: None, 100_000)
+        pool.deploy([echo])
+        tasks = await body(pool)
+        await pool.close()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        return [json.loads(r.payload)["errorType"] if isinstance(r, Result) else type(r).__name__ for r in results]
+
+    assert uvloop.run(asyncio.wait_for(main(), 10)) == ["Runtime.ExitError"] * 3
+
+
+def test_refuses_what_never_reaches_a_function(echo: Function) -> None:
+    async def body(pool: Pool) -> None:
+        with pytest.raises(NotFound, match="Function not found: ecco"):
+            await pool(call("ecco"))
+        with pytest.raises(PayloadTooLarge, match="Request must be smaller than 6291556 bytes"):
+            await pool(Call("echo", b" " * 6_291_557))
+
+    run([echo], body)
+
+
+def test_a_missing_model_is_said_with_the_command_that_installs_it(make_service: MakeService, tmp_path: Path) -> None:
+    toml = '[functions.echo]\nmodel = "models/echo"\ninstall = "make models"'
+    function = make_service({"inference/echo.py": ECHO}, toml).functions[0]
+
+    async def body(pool: Pool) -> Result:
+        with pytest.raises(ModelNotInstalled, match="the model of echo is not installed") as caught:
+            await pool(call())
+        assert caught.value.hint == "make models"
+        (tmp_path / "service" / "models" / "echo").mkdir(parents=True)
+        return await pool(call())
+
+    assert run([function], body).error == ""
+
+
+def test_takes_a_bare_name_when_only_one_service_has_it(make_service: MakeService) -> None:
+    services = [make_service({"inference/echo.py": ECHO}, name=name) for name in ("one", "two")]
+    functions = [function for service in services for function in service.functions]
+
+    async def body(pool: Pool) -> tuple[str, str]:
+        with pytest.raises(NotFound) as caught:
+            await pool(call("echo"))
+        return (await pool(call("two--echo"))).error, caught.value.hint
+
+    assert run(functions, body) == ("", "it is one of one--echo, two--echo")
+
+
+def test_throttled_is_raised_before_anything_starts(make_service: MakeService) -> None:
+    echo = make_service({"inference/echo.py": ECHO}, "[functions.echo]\nconcurrency = 1").functions[0]
+
+    async def body(pool: Pool) -> dict[str, int]:
+        running = asyncio.create_task(pool(call(seconds=0.2)))
+        await asyncio.sleep(0)
+        with pytest.raises(Throttled, match="Rate Exceeded"):
+            await pool(call())
+        await running
+        return pool.environments()
+
+    assert run([echo], body) == {"service--echo": 1}
+
+
+def test_survives_environments_that_are_killed_from_outside(echo: Function) -> None:
+    async def body(pool: Pool) -> list[str]:
+        errors = []
+        for _ in range(5):
+            result = await pool(call())
+            errors.append(result.error)
+            os.kill(pid(result), 9)
+            while pool.environments()["service--echo"]:
+                await asyncio.sleep(0.005)
+        return errors
+
+    assert run([echo], body) == [""] * 5

@@ -1,0 +1,2 @@
+def handlr(event, context):
+    return event

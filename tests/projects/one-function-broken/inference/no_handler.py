@@ -1,0 +1,3 @@
+"""No handler at all."""
+
+LABELS = ("negative", "positive")

@@ -1,0 +1,339 @@
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from pilotlight.errors import ProjectError
+from pilotlight.project import Function, Project, Route, check_routes, load, parse_route
+from pilotlight.settings import Cors
+
+HANDLER = "def handler(event, context):\n    return event\n"
+
+
+def service(folder: Path, toml: str | None = None, **sources: str) -> Path:
+    """Write a project; each keyword is the name of a function and the text of its file."""
+    (folder / "inference").mkdir(parents=True)
+    for name, text in sources.items():
+        (folder / "inference" / f"{name}.py").write_text(text)
+    if toml is not None:
+        (folder / "pilotlight.toml").write_text(textwrap.dedent(toml))
+    return folder
+
+
+def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
+    folder = service(tmp_path / "Question Answering", qa=HANDLER)
+    assert load(folder) == Project(
+        name="question-answering",
+        root=folder,
+        functions=(
+            Function(
+                service="question-answering",
+                name="qa",
+                root=folder,
+                file=folder / "inference" / "qa.py",
+                handler="inference/qa.handler",
+                routes=(Route("POST", "/qa"),),
+                memory=1769,
+                timeout=30,
+                tmp=512,
+                concurrency=None,
+                front="http",
+                binary_media_types=(),
+                environment={},
+                model="",
+                install="",
+                runtime="pilotlight",
+                idle=300.0,
+                defect="",
+                hint="",
+            ),
+        ),
+        cors=None,
+    )
+
+
+def test_a_project_with_everything_set(tmp_path: Path) -> None:
+    toml = """
+        name = "vision"
+
+        [cors]
+        origins = ["https://example.com", "chrome-extension://abcdef"]
+        methods = ["POST", "OPTIONS"]
+        headers = ["content-type", "x-api-key"]
+        expose = ["x-amzn-requestid"]
+        max_age = 3600
+        credentials = true
+
+        [defaults]
+        handler = "predict"
+        memory = 2048
+        timeout = 20
+        tmp = 1024
+        concurrency = 5
+        front = "url"
+        binary_media_types = []
+        environment = { LOG_LEVEL = "info", OMP_NUM_THREADS = "1" }
+        model = "models/shared"
+        install = "make shared"
+        runtime = "awslambdaric"
+        idle = 60
+
+        [functions.caption]
+        route = ["POST /caption", "GET /captions/{image}", "ANY /files/{path+}"]
+        handler = "answer"
+        memory = 10240
+        timeout = 900
+        tmp = 10240
+        concurrency = 1000
+        front = "rest"
+        binary_media_types = ["image/*"]
+        environment = { LOG_LEVEL = "debug", BEAMS = "3" }
+        model = "models/caption"
+        install = "pilotlight optimize hf://org/caption"
+        runtime = "pilotlight"
+        idle = 0.5
+    """
+    folder = service(tmp_path / "service", toml, caption="answer = print\n", clothing="from shop import predict\n")
+    assert load(folder) == Project(
+        name="vision",
+        root=folder,
+        functions=(
+            Function(
+                service="vision",
+                name="caption",
+                root=folder,
+                file=folder / "inference" / "caption.py",
+                handler="inference/caption.answer",
+                routes=(
+                    Route("POST", "/caption"),
+                    Route("GET", "/captions/{image}"),
+                    Route("ANY", "/files/{path+}"),
+                ),
+                memory=10240,
+                timeout=900,
+                tmp=10240,
+                concurrency=1000,
+                front="rest",
+                binary_media_types=("image/*",),
+                environment={"LOG_LEVEL": "debug", "OMP_NUM_THREADS": "1", "BEAMS": "3"},
+                model="models/caption",
+                install="pilotlight optimize hf://org/caption",
+                runtime="pilotlight",
+                idle=0.5,
+                defect="",
+                hint="",
+            ),
+            Function(
+                service="vision",
+                name="clothing",
+                root=folder,
+                file=folder / "inference" / "clothing.py",
+                handler="inference/clothing.predict",
+                routes=(Route("POST", "/clothing"),),
+                memory=2048,
+                timeout=20,
+                tmp=1024,
+                concurrency=5,
+                front="url",
+                binary_media_types=(),
+                environment={"LOG_LEVEL": "info", "OMP_NUM_THREADS": "1"},
+                model="models/shared",
+                install="make shared",
+                runtime="awslambdaric",
+                idle=60.0,
+                defect="",
+                hint="",
+            ),
+        ),
+        cors=Cors(
+            origins=("https://example.com", "chrome-extension://abcdef"),
+            methods=("POST", "OPTIONS"),
+            headers=("content-type", "x-api-key"),
+            expose=("x-amzn-requestid",),
+            max_age=3600,
+            credentials=True,
+        ),
+    )
+
+
+def test_what_is_no_function_is_left_alone(tmp_path: Path) -> None:
+    folder = service(tmp_path / "service", qa=HANDLER, _shared="", __init__="", **{".draft": ""})
+    (folder / "inference" / "notes.txt").touch()
+    (folder / "inference" / "folder.py").mkdir()
+    assert [function.key for function in load(folder).functions] == ["service--qa"]
+
+
+def test_a_relative_folder_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(service(tmp_path / "service", qa=HANDLER))
+    project = load(Path("."))
+    assert (project.name, project.root) == ("service", tmp_path / "service")
+    assert project.functions[0].file == tmp_path / "service" / "inference" / "qa.py"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("qa", "qa"),
+        ("Question_Answering (v2)", "question-answering-v2"),
+        ("2026", "service-2026"),
+        ("__", "service"),
+        ("字幕", "service"),
+        ("a" * 39 + "-b", "a" * 39),
+    ],
+)
+def test_a_service_is_named_for_its_folder(tmp_path: Path, folder: str, name: str) -> None:
+    assert load(service(tmp_path / folder, qa=HANDLER)).name == name
+
+
+@pytest.mark.parametrize(
+    ("toml", "source", "front"),
+    [
+        ("", HANDLER, "http"),
+        ('front = "rest"', HANDLER, "rest"),
+        ('binary_media_types = ["*/*"]', HANDLER, "rest"),
+        ("", "@endpoint\ndef handler(text: str):\n    for word in text.split():\n        yield word\n", "url"),
+        ("", "async def handler(text: str):\n    yield text\n", "url"),
+        ("", "def handler(text: str):\n    yield from text\n", "url"),
+        ('front = "http"', "def handler(text: str):\n    yield text\n", "http"),
+        ("", "def handler(text: str):\n    def words():\n        yield text\n    return list(words())\n", "http"),
+        ("", "def other():\n    yield\n\ndef handler(text: str):\n    return text\n", "http"),
+    ],
+)
+def test_the_front_comes_from_the_settings_then_from_the_handler(
+    tmp_path: Path, toml: str, source: str, front: str
+) -> None:
+    (function,) = load(service(tmp_path / "service", f"[functions.qa]\n{toml}\n", qa=source)).functions
+    assert function.front == front
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def handler(event, context): ...",
+        "async def handler(event, context): ...",
+        "class handler: ...",
+        "handler = print",
+        "handler: object = print",
+        "first, handler = print, print",
+        "from answers import handler",
+        "from answers import answer as handler",
+        "from answers import *",
+        "import handler",
+        "try:\n    from fast import handler\nexcept ImportError:\n    from slow import handler",
+        "if True:\n    def handler(event, context): ...",
+        "total = " + " + ".join(["1"] * 3000) + "\nhandler = print",
+        '"\\d"\nhandler = print',
+        "# coding: latin-1\nhandler = print  # caf\xe9",
+    ],
+)
+def test_a_handler_may_be_bound_in_any_way(tmp_path: Path, source: str) -> None:
+    folder = service(tmp_path / "service", qa="")
+    (folder / "inference" / "qa.py").write_bytes(source.encode("latin-1"))
+    assert load(folder).functions[0].defect == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "defect", "hint"),
+    [
+        (b"", ": there is no 'handler' at the top level", DEFINE := "define it there, or set handler under "
+         "[functions.qa] to the name that it has"),
+        (b"def predict():\n    handler = print\n", ": there is no 'handler' at the top level", DEFINE),
+        (b"[handler for handler in ()]\n", ": there is no 'handler' at the top level", DEFINE),
+        (b"def handle(event, context): ...\n", ": there is no 'handler' at the top level",
+         "rename 'handle', or set handler = \"handle\" under [functions.qa]"),
+        (b"def handler(:\n", ", line 1: this is not Python: invalid syntax", "correct the syntax"),
+        (b"handler = '\0'\n", ": this is not Python: source code string cannot contain null bytes",
+         "correct the syntax"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_a_function_has_a_defect(tmp_path: Path, source: bytes, defect: str, hint: str) -> None:
+    folder = service(tmp_path / "service", qa="")
+    file = folder / "inference" / "qa.py"
+    file.write_bytes(source)
+    (function,) = load(folder).functions
+    assert (function.defect, function.hint) == (f"{file}{defect}", hint)
+    assert function.routes == (Route("POST", "/qa"),)
+
+
+def test_a_link_to_nothing_is_a_defect(tmp_path: Path) -> None:
+    folder = service(tmp_path / "service", good=HANDLER)
+    (folder / "inference" / "gone.py").symlink_to("nowhere.py")
+    good, gone = sorted(load(folder).functions, key=lambda function: function.defect)
+    assert (good.name, good.defect) == ("good", "")
+    assert gone.defect == f"{folder}/inference/gone.py: reading it failed: No such file or directory"
+
+
+def test_an_empty_list_is_no_route(tmp_path: Path) -> None:
+    (function,) = load(service(tmp_path / "service", "[functions.qa]\nroute = []\n", qa=HANDLER)).functions
+    assert function.routes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "route"),
+    [
+        ("GET /", Route("GET", "/")),
+        ("POST /answer", Route("POST", "/answer")),
+        ("ANY /answers/{id}/", Route("ANY", "/answers/{id}/")),
+        ("DELETE /v1.0/{user_id}/{path+}", Route("DELETE", "/v1.0/{user_id}/{path+}")),
+        ("PATCH /caf%C3%A9", Route("PATCH", "/caf%C3%A9")),
+    ],
+)
+def test_a_route_reads_as_it_is_written(text: str, route: Route) -> None:
+    assert parse_route(text) == route
+    assert str(route) == text
+
+
+def two(tmp_path: Path, one: str, other: str) -> list[Project]:
+    """Two services, each with one function of that route."""
+    toml = '[functions.{}]\nroute = "{}"\n'
+    return [
+        load(service(tmp_path / "one", toml.format("a", one), a=HANDLER)),
+        load(service(tmp_path / "other", toml.format("b", other), b=HANDLER)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("GET /answers", "POST /answers"),
+        ("ANY /answers", "POST /answers"),
+        ("GET /answers/{id}", "GET /answers/new"),
+        ("GET /answers/{id}", "GET /answers/{id+}"),
+        ("GET /answers", "GET /answers/"),
+    ],
+)
+def test_services_may_share_paths_of_another_method_or_shape(tmp_path: Path, one: str, other: str) -> None:
+    check_routes(two(tmp_path, one, other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        ("POST /answers", "POST /answers", "both have the route 'POST /answers'"),
+        ("ANY /answers", "ANY /answers", "both have the route 'ANY /answers'"),
+        ("GET /{x}/a", "GET /{y}/a", "'GET /{x}/a' and 'GET /{y}/a' are one route"),
+        ("GET /{x+}", "GET /{y+}", "'GET /{x+}' and 'GET /{y+}' are one route"),
+    ],
+)
+def test_services_may_not_share_a_route(tmp_path: Path, one: str, other: str, reason: str) -> None:
+    with pytest.raises(ProjectError) as refused:
+        check_routes(two(tmp_path, one, other))
+    assert str(refused.value) == f"{tmp_path}/one/inference/a.py and {tmp_path}/other/inference/b.py: {reason}"
+    assert refused.value.hint == f"set another route under [functions.b] in {tmp_path}/other/pilotlight.toml"
+
+
+def test_two_services_of_one_name(tmp_path: Path) -> None:
+    one = load(service(tmp_path / "one", 'name = "qa"', a=HANDLER))
+    other = load(service(tmp_path / "qa", b=HANDLER))
+    with pytest.raises(ProjectError) as refused:
+        check_routes([one, other])
+    files = f"{tmp_path}/one/pilotlight.toml and {tmp_path}/qa/pilotlight.toml"
+    assert str(refused.value) == f"{files}: both services are named 'qa'"
+    assert refused.value.hint == "set another name at the top of one of them"
+
+
+def test_two_services_may_have_functions_of_one_name(tmp_path: Path) -> None:
+    one = load(service(tmp_path / "one", qa=HANDLER))
+    other = load(service(tmp_path / "other", '[functions.qa]\nroute = "POST /other"', qa=HANDLER))
+    check_routes([one, other])
+    assert [project.functions[0].key for project in (one, other)] == ["one--qa", "other--qa"]
