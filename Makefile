@@ -10,16 +10,18 @@ serve: .venv/installed  ## serve every example at 127.0.0.1:$(PORT)
 test: .venv-dev/installed  ## everything that needs nothing beyond pip
 	.venv-dev/bin/pytest -n auto
 
-test-system: .venv-dev/installed .venv-train/installed  ## what needs system packages too
-	.venv-dev/bin/pytest -m system
+test-system: .venv-train/installed  ## what needs system packages (chromium) and torch too
+	.venv-train/bin/pytest -m system
 
 check: .venv-dev/installed  ## style and types
 	.venv-dev/bin/ruff format --check
 	.venv-dev/bin/ruff check
 	.venv-dev/bin/mypy
 
-bench: .venv-dev/installed .venv-train/installed
-	.venv-dev/bin/python benchmarks/run.py
+bench: .venv-train/installed  ## what benchmarks/results shows
+	.venv-train/bin/python benchmarks/cold_start.py
+	.venv-train/bin/python benchmarks/scale_out.py
+	.venv-train/bin/python benchmarks/kim_cnn.py
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py
@@ -44,7 +46,9 @@ clean:
 	.venv-dev/bin/pip install $(PIP_FLAGS) --no-deps --editable .
 	touch $@
 
-.venv-train/installed: requirements/train.txt pyproject.toml
+# Torch comes last, held to what is there: the CPU build where pip finds it, else the package index's own.
+.venv-train/installed: requirements/dev.txt requirements/train.txt pyproject.toml
 	$(PYTHON) -m venv .venv-train
-	.venv-train/bin/pip install $(PIP_FLAGS) --constraint requirements/train.txt --editable '.[train]' pytest
+	.venv-train/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/dev.txt
+	.venv-train/bin/pip install $(PIP_FLAGS) --constraint requirements/train.txt --editable '.[train]'
 	touch $@

@@ -8,8 +8,6 @@ the same weights (the torch checkpoint is made from the served file) and use the
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,10 +18,10 @@ from statistics import median
 from typing import Any
 
 import kim_cnn_torch
+import machine
 
 HERE = Path(__file__).parent
 SERVICE = HERE.parent / "examples" / "sentences"
-RESULT = HERE / "results" / "kim_cnn.md"
 EVENT = json.loads((SERVICE / "events" / "kim_cnn.json").read_text(encoding="utf-8"))
 
 OURS = """
@@ -37,7 +35,7 @@ print(json.dumps(handler({"input": sys.argv[1]}, None)))
 def first_answer(command: list[str]) -> tuple[float, dict[str, Any]]:
     """Seconds from the start of a process in the service folder to its first line, and what the line says."""
     started = time.perf_counter()
-    with subprocess.Popen(command, cwd=SERVICE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=SERVICE, stdout=subprocess.PIPE, text=True, env=machine.environ()) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         taken = time.perf_counter() - started
@@ -69,32 +67,20 @@ def measure(runs: int, checkpoint: Path) -> tuple[list[float], list[float], floa
     return *times, apart
 
 
-def machine() -> str:
-    """The machine in one line."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    return f"{next(names, platform.machine())}, {os.cpu_count()} CPUs, {system}"
-
-
-def table(ours: list[float], theirs: list[float], apart: float) -> str:
-    def row(name: str, times: list[float]) -> str:
-        return f"| {name} | {median(times) * 1000:.0f} | {min(times) * 1000:.0f} | {max(times) * 1000:.0f} |"
-
-    lines = [
+def table(ours: list[float], theirs: list[float], apart: float) -> list[str]:
+    return [
         "# Kim CNN: process start to first answer",
         "",
         "| | median ms | least | most |",
         "|---|---|---|---|",
-        row(f"Pilotlight, onnxruntime {version('onnxruntime')}", ours),
-        row(f"torch {version('torch')}", theirs),
+        machine.row(f"Pilotlight, onnxruntime {version('onnxruntime')}", ours),
+        machine.row(f"torch {version('torch')}", theirs),
         "",
         f"Ratio of the medians: **{median(theirs) / median(ours):.1f}**. Same prediction, logits {apart:.1e} apart. "
         f"{len(ours)} fresh processes of each, in turn, page cache warm.",
         "",
-        f"Machine: {machine()}. Command: `python benchmarks/kim_cnn.py --runs {len(ours)}`.",
+        f"Machine: {machine.describe()}. Command: `python benchmarks/kim_cnn.py --runs {len(ours)}`.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -104,10 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "kim_cnn.pt"
         kim_cnn_torch.checkpoint(SERVICE / "models" / "kim_cnn", checkpoint)
-        result = table(*measure(options.runs, checkpoint))
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(result, encoding="utf-8")
-    print(result, end="")
+        machine.write("kim_cnn", table(*measure(options.runs, checkpoint)))
 
 
 if __name__ == "__main__":

@@ -74,14 +74,30 @@ def test_uses_the_warm_environment_again(echo: Function) -> None:
     assert len(run([echo], body)) == 1
 
 
-def test_answers_50_requests_at_once_from_nothing_each_exactly_once(echo: Function) -> None:
-    async def body(pool: Pool) -> tuple[list[int], dict[str, int]]:
-        results = await asyncio.gather(*(pool(call(number=number, seconds=0.1)) for number in range(50)))
-        return [json.loads(result.payload)["echo"]["number"] for result in results], pool.environments()
+def test_answers_50_requests_at_once_from_nothing_each_exactly_once(make_service: MakeService, tmp_path: Path) -> None:
+    source = """
+        def handler(event, context):
+            with open("ran.log", "a") as log:
+                log.write(f"{event['number']}\\n")
+            return {"echo": event}
+    """
+    function = make_service({"inference/echo.py": source}, "[functions.echo]\nmemory = 128").functions[0]
 
-    numbers, environments = run([echo], body)
-    assert numbers == list(range(50))
-    assert environments == {"service--echo": 50}
+    async def body(pool: Pool) -> list[int]:
+        results = await asyncio.gather(*(pool(call(number=number)) for number in range(50)))
+        return [json.loads(result.payload)["echo"]["number"] for result in results]
+
+    assert run([function], body) == list(range(50))
+    ran = (tmp_path / "service" / "ran.log").read_text().split()
+    assert sorted(map(int, ran)) == list(range(50))
+
+
+def test_scales_out_to_what_requests_need(echo: Function) -> None:
+    async def body(pool: Pool) -> tuple[int, dict[str, int]]:
+        results = await asyncio.gather(*(pool(call(seconds=2)) for _ in range(20)))
+        return len({pid(result) for result in results}), pool.environments()
+
+    assert run([echo], body) == (20, {"service--echo": 20})
 
 
 def test_throttles_over_the_reserved_concurrency(make_service: MakeService) -> None:

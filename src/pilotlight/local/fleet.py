@@ -1,6 +1,7 @@
 """The environments of one function: who waits, who is free, when to start one more."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Coroutine
 from typing import NamedTuple, Protocol
@@ -11,6 +12,9 @@ from pilotlight.local.environment import Environment, InitError, InitTimeout, fa
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
+# How many environments of a function start at once. More would only share the processors, so that the first, which can
+# serve the requests of the others, would be ready no sooner than the last.
+_STARTS_AT_ONCE = 4 * (os.cpu_count() or 1)
 _NEXT_GRACE = 0.01  # seconds that a runtime which has answered is given to ask for its next event
 
 
@@ -102,7 +106,7 @@ class Fleet:
     def grow(self) -> None:
         """Start an environment for every request that waits without one, as far as there is room."""
         while (
-            self._starting < len(self.waiting)
+            self._starting < min(len(self.waiting), _STARTS_AT_ONCE)
             and len(self.environments) < self._concurrency
             and self._machine.has_room(self.function.memory)
         ):
@@ -123,6 +127,7 @@ class Fleet:
         else:
             self._starting -= 1
             self._offer(ready)
+        self.grow()
 
     async def _init(self, environment: Environment) -> Environment:
         """Lambda does an init of more than 10 s again, inside the invocation and its timeout. Raises InitError."""

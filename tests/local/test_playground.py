@@ -1,0 +1,132 @@
+"""The page at /, in a real browser: it shows what is served, and its forms call the functions."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from conftest import RunningServer, write
+
+pytestmark = pytest.mark.system
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+FILES = {
+    "inference/greet.py": '''
+        """Greet somebody."""
+        from typing import Literal
+        from pilotlight import endpoint
+
+        @endpoint
+        def handler(
+            name: str, tone: Literal["warm", "cool"] = "warm", times: int = 1, loud: bool = False
+        ) -> dict[str, str]:
+            text = " ".join([f"{tone} hello, {name}"] * times)
+            return {"greeting": text.upper() if loud else text}
+    ''',
+    "inference/size.py": '''
+        """Say how large a file is."""
+        from pilotlight import File, endpoint
+
+        @endpoint
+        def handler(upload: File) -> dict[str, object]:
+            return {"name": upload.filename, "bytes": len(upload.content)}
+    ''',
+    "inference/broken.py": "import nowhere\n\ndef handler(event, context): ...\n",
+    "inference/nasty.py": '''
+        """<img src=x onerror="document.title='owned'">"""
+        from pilotlight import endpoint
+
+        @endpoint
+        def handler(text: str) -> str:
+            return text
+    ''',
+    "inference/raw.py": "def handler(event, context):\n    return {'keys': sorted(event)}\n",
+    "events/greet.json": '{"name": "Ada"}',
+}
+
+
+@pytest.fixture(scope="module")
+def browser_page() -> Iterator[Page]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert chromium, "Chromium is not installed: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.fixture
+def page(browser_page: Page, tmp_path: Path, start_server: Callable[..., RunningServer]) -> Page:
+    server = start_server(write(tmp_path / "service", FILES))
+    for name in ("broken", "greet", "nasty", "raw", "size"):
+        server.wait_for("described", function=f"service--{name}")
+    errors: list[str] = []
+    browser_page.on("pageerror", lambda error: errors.append(str(error)))
+    browser_page.goto(server.url)
+    expect(browser_page.locator("article")).to_have_count(5)
+    assert errors == []
+    return browser_page
+
+
+def card(page: Page, route: str) -> Locator:
+    return page.locator("article").filter(has=page.get_by_role("heading", name=route))
+
+
+def test_a_form_calls_its_function(page: Page) -> None:
+    greet = card(page, "POST /greet")
+    expect(greet).to_contain_text("Greet somebody.")
+    expect(greet.locator("[name=name]")).to_have_value("Ada")  # from the saved event
+    greet.locator("[name=tone]").select_option("cool")
+    greet.locator("[name=times]").fill("2")
+    greet.locator("[name=loud]").check()
+    greet.get_by_role("button", name="Send").click()
+    expect(greet.locator("pre")).to_have_text('{\n  "greeting": "COOL HELLO, ADA COOL HELLO, ADA"\n}')
+    expect(greet).to_contain_text(re.compile("200 in [0-9]+ ms"))
+
+
+def test_a_form_shows_what_is_wrong(page: Page) -> None:
+    greet = card(page, "POST /greet")
+    greet.locator("[name=name]").fill("Zoë 🔥")
+    greet.locator("[name=times]").fill("")
+    greet.get_by_role("button", name="Send").click()
+    expect(greet.locator("pre")).to_have_text('{\n  "greeting": "warm hello, Zoë 🔥"\n}')
+    greet.locator("[name=times]").evaluate("input => { input.type = 'text'; input.value = '\"x\"' }")
+    greet.get_by_role("button", name="Send").click()
+    expect(greet).to_contain_text("400 in")
+    expect(greet.locator("pre")).to_contain_text("times: expected int, got str")
+
+
+def test_a_file_is_uploaded(page: Page, tmp_path: Path) -> None:
+    upload = tmp_path / "picture.bin"
+    upload.write_bytes(bytes(range(256)) * 5)
+    size = card(page, "POST /size")
+    size.locator("input[type=file]").set_input_files(upload)
+    size.get_by_role("button", name="Send").click()
+    expect(size.locator("pre")).to_have_text('{\n  "name": "picture.bin",\n  "bytes": 1280\n}')
+
+
+def test_a_function_that_does_not_load_says_why(page: Page) -> None:
+    broken = card(page, "POST /broken")
+    expect(broken).to_contain_text("nowhere")
+    expect(broken.get_by_role("button")).to_have_count(0)
+
+
+def test_text_of_functions_and_answers_is_never_markup(page: Page) -> None:
+    nasty = card(page, "POST /nasty")
+    expect(nasty).to_contain_text("<img src=x")
+    nasty.locator("[name=text]").fill("<script>document.title='owned'</script>")
+    nasty.get_by_role("button", name="Send").click()
+    expect(nasty.locator("pre")).to_have_text("<script>document.title='owned'</script>")
+    expect(page).to_have_title("Pilotlight")
+
+
+def test_a_raw_handler_takes_any_event(page: Page) -> None:
+    raw = card(page, "POST /raw")
+    raw.locator("[name=event]").fill('{"a": 1}')
+    raw.get_by_role("button", name="Send").click()
+    expect(raw.locator("pre")).to_contain_text('"requestContext"')
