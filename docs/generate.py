@@ -2,10 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
+import click
+
 from pilotlight import settings
+from pilotlight.cli import cli
 
 DOCS = Path(__file__).parent
 
@@ -24,7 +29,8 @@ setting at a time; environment variables are added up.
 
 A key, type or value that is not right stops the command, with the file, the key, the reason and the nearest right
 name. So do two functions that have one route, and two services that have one name. A file that is not Python, or has
-no handler at its top level, stops only its own function: the others are served, and its routes answer with the reason.
+no handler at its top level, stops only its own function. The others are served; its routes answer as on AWS when a
+function cannot start, 500 behind an HTTP API, and `pilotlight serve` prints the reason.
 
 ## In an editor
 
@@ -41,6 +47,15 @@ the first line of `pilotlight.toml`, a path from that file or a URL:
 ```toml
 """
 
+_CLI_HEAD = """\
+<!-- Written by docs/generate.py from src/pilotlight/cli: change it there, then run `make docs`. -->
+# Command line
+
+An error is one sentence and a hint, on stderr. The exit code is 0 when it worked, 1 when something failed, 2 when the
+command or a setting has to be changed first, and 130 when Ctrl-C broke it off; `serve` takes Ctrl-C as its end, with 0.
+With `--json` a command prints JSON on stdout, one object a line.
+"""
+
 _TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "true or false"}
 
 
@@ -49,7 +64,26 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "reference" / "pilotlight.schema.json": json.dumps(settings.schema(), indent=2) + "\n",
         DOCS / "reference" / "settings.md": settings_page(settings.schema()),
+        DOCS / "reference" / "cli.md": cli_page(cli),
     }
+
+
+def cli_page(group: click.Group) -> str:
+    top = click.Context(group, info_name="pilotlight", **group.context_settings)
+    contexts = [top, *(click.Context(each, parent=top, info_name=name) for name, each in group.commands.items())]
+    return _CLI_HEAD + "".join(f"{line}\n" for context in contexts for line in _command(context))
+
+
+def _command(context: click.Context) -> Iterator[str]:
+    """One command: its usage, its help, its options, its examples."""
+    command = context.command
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield from ("", f"## `{context.command_path}`", "", "```text", usage, "```")
+    yield from ("", cleandoc(command.help or ""), "")
+    options = [option for option in command.get_params(context) if isinstance(option, click.Option)]
+    for declared, text in filter(None, (option.get_help_record(context) for option in options)):
+        yield f"- `{declared}`: {text}"
+    yield from ("", "```text", dedent((command.epilog or "").partition("Examples:\n")[2]), "```")
 
 
 def settings_page(schema: Schema) -> str:

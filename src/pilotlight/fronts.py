@@ -179,7 +179,7 @@ def _common_log_time(seconds: float) -> str:
     return f"{date}:{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} +0000"
 
 
-def from_result(payload: bytes, front: str, accept: str = "", binary: Iterable[str] = ("*/*",)) -> Response:
+def from_result(payload: bytes, front: str, accept: str = "", binary: Iterable[str] = ()) -> Response:
     """What the front end "rest", "http" or "url" makes of a function's answer. Header names come back lower-case.
 
     rest: an object with the fields of format 1.0 and no other; none is required, the status defaults to 200 [recorded].
@@ -253,7 +253,7 @@ def _status(code: object) -> int:
         return 200
     if isinstance(code, str) and len(code) == 3 and code.isascii() and code.isdigit():
         code = int(code)  # [recorded]
-    if isinstance(code, int) and 100 <= code <= 599:
+    if isinstance(code, int) and 200 <= code <= 599:  # 1xx is no final answer: a client would wait for ever
         return code
     raise MalformedResult(f"statusCode is {code!r:.40}, which is no HTTP status")
 

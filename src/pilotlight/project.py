@@ -10,6 +10,7 @@ and its routes stay, so that a request is answered with the reason.
 Does not ship to Lambda.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from keyword import iskeyword
@@ -75,6 +76,16 @@ class Function(Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """What the function is called on Lambda: unique among all services."""
         return f"{self.service}--{self.name}"
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the model is there, when the function names one."""
+        return not self.model or (self.root / self.model).exists()
+
+    @property
+    def event_file(self) -> Path:
+        """Where its saved test event is, if it has one."""
+        return self.root / "events" / f"{self.name}.json"
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -231,6 +242,14 @@ def _check_segment(text: str, segment: str, *, is_last: bool) -> None:
 
 def _refuse(text: str, reason: str, hint: str) -> NoReturn:
     raise ProjectError(f"{text!r}: {reason}", hint)
+
+
+def saved_event(function: Function) -> object:
+    """The event that is saved for a function; None when there is none, or when the file is not JSON."""
+    try:
+        return json.loads(function.event_file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def check_routes(projects: Sequence[Project]) -> None:

@@ -57,6 +57,14 @@ FUNCTION = """
         print("out", event["text"])
         print("err", event["text"], file=sys.stderr)
 
+    def write_without_end(event, context):
+        while True:
+            os.write(1, b"line\\n" * 10_000)
+
+    def leave_with_last_words(event, context):
+        os.write(2, b"last words")
+        os._exit(1)
+
     def start_a_child(event, context):
         return subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
 
@@ -232,6 +240,21 @@ def test_passes_on_what_the_function_writes(function: Function) -> None:
     assert "\tInit Duration: " in report
 
 
+def test_a_function_that_writes_without_end_is_stopped_too(function: Function) -> None:
+    result = invoke_once(function, do="write_without_end")
+    assert json.loads(result.payload)["errorType"] == "Sandbox.Timedout"
+
+
+def test_passes_on_the_last_words_of_a_process(function: Function) -> None:
+    async def main() -> list[str]:
+        async with started(function) as harness:
+            await harness.invoke(do="leave_with_last_words")
+            await harness.exited.wait()
+            return harness.lines
+
+    assert run(main())[-1] == "last words"
+
+
 def test_gives_the_context_of_lambda(function: Function) -> None:
     assert json.loads(invoke_once(function, do="tell_context").payload) == {
         "request_id": "request-1",
@@ -293,7 +316,11 @@ def test_leaves_nothing_behind(function: Function) -> None:
             "Syntax error in module 'inference{dot}broken': invalid syntax",
         ),
         ("1 / 0", "ZeroDivisionError", "division by zero"),
-        ("import os; os._exit(7)", "Runtime.ExitError", "Error: Runtime exited with error: exit status 7"),
+        (
+            "import os; os._exit(7)",
+            "Runtime.ExitError",
+            "RequestId: request-1 Error: Runtime exited with error: exit status 7",
+        ),
     ],
 )
 def test_reports_a_file_that_does_not_load(
@@ -308,7 +335,7 @@ def test_reports_a_file_that_does_not_load(
         with pytest.raises(InitError) as caught:
             async with started(function):
                 pass
-        return caught.value.result
+        return caught.value.result(Call("broken", b"{}", "request-1"))
 
     result = run(main())
     error = json.loads(result.payload)
@@ -329,3 +356,89 @@ def test_gives_up_on_an_init_that_takes_too_long(make_service: MakeService, runt
         return harness.exited.is_set()
 
     assert run(main())
+
+
+def test_an_init_inside_an_invocation_takes_from_its_time(make_service: MakeService, runtime: str) -> None:
+    toml = f'[functions.slow]\nruntime = "{runtime}"\ntimeout = 3'
+    source = """
+        import time
+        time.sleep(1)
+
+        def handler(event, context):
+            return context.get_remaining_time_in_millis()
+    """
+    function = make_service({"inference/slow.py": source}, toml).functions[0]
+
+    async def main() -> list[int]:
+        harness = Harness(function)
+        await harness.environment.start(3, inside_invocation=True)
+        first = await harness.invoke_and_wait()
+        second = await harness.invoke_and_wait()
+        await harness.environment.stop()
+        assert isinstance(first, int)
+        assert isinstance(second, int)
+        return [first, second]
+
+    first, second = run(main())
+    assert first < 2000 < second <= 3000
+
+
+def test_an_interpreter_that_ends_at_once_harms_nobody_else(make_service: MakeService, tmp_path: Path) -> None:
+    function = make_service({"inference/echo.py": "def handler(event, context): ..."}).functions[0]
+    python = tmp_path / "service" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/bin/false")
+
+    async def main() -> list[str]:
+        harnesses = [Harness(function) for _ in range(10)]
+        starts = [harness.environment.start(10) for harness in harnesses]
+        return [str(error) for error in await asyncio.gather(*starts, return_exceptions=True)]
+
+    assert run(main()) == ["Runtime.ExitError: Error: Runtime exited with error: exit status 1"] * 10
+
+
+def test_a_start_that_is_cancelled_leaves_no_process(make_service: MakeService) -> None:
+    function = make_service({"inference/echo.py": "def handler(event, context): ..."}).functions[0]
+
+    async def main() -> list[int]:
+        pids = []
+        for pause in (0, 0, 0.001, 0.005, 0.02, 0.05):
+            harness = Harness(function)
+            start = asyncio.create_task(harness.environment.start(10))
+            await asyncio.sleep(pause)
+            start.cancel()
+            outcome = await asyncio.gather(start, return_exceptions=True)
+            pids.append(harness.environment.pid)
+            if outcome == [None]:  # it was ready before it could be cancelled
+                await harness.environment.stop()
+        return [pid for pid in pids if pid and Path(f"/proc/{pid}").exists()]
+
+    assert run(main()) == []
+
+
+def test_an_environment_waits_for_one_event_only(make_service: MakeService) -> None:
+    source = """
+        import os, threading, time, urllib.error, urllib.request
+
+        answers = []
+
+        def ask_too():
+            time.sleep(0.2)
+            try:
+                urllib.request.urlopen(f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation/next")
+            except urllib.error.HTTPError as error:
+                answers.append(error.code)
+
+        threading.Thread(target=ask_too).start()
+
+        def handler(event, context):
+            return answers
+    """
+    function = make_service({"inference/twice.py": source}).functions[0]
+
+    async def main() -> object:
+        async with started(function) as harness:
+            await asyncio.sleep(0.6)
+            return await harness.invoke_and_wait()
+
+    assert run(main()) == [403]

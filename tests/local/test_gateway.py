@@ -106,11 +106,20 @@ def test_every_answer_carries_the_request_id(front: Front, name: str) -> None:
 
 
 def test_headers_of_the_connection_are_not_the_functions_to_set() -> None:
-    payload = (
-        b'{"statusCode": 200, "headers": {"Content-Length": "999", "Transfer-Encoding": "chunked", "X-Mine": "1"}}'
-    )
+    headers = {"Content-Length": "999", "Transfer-Encoding": "chunked", "Date": "now", "X-Mine": "1"}
+    payload = json.dumps({"statusCode": 200, "headers": headers}).encode()
     names = {name.lower() for name, _ in ask("http", lambda call: Result(payload)).headers}
     assert names == {"content-type", "x-mine", "apigw-requestid"}
+
+
+@pytest.mark.parametrize(
+    ("accept", "body"), [("image/png, text/html", b"hello"), ("text/html, image/png", b"aGVsbG8="), ("", b"aGVsbG8=")]
+)
+def test_a_rest_api_decodes_what_the_client_accepts_as_binary(accept: str, body: bytes) -> None:
+    target = Target("service--echo", "GET /echo", "rest", binary_media_types=("image/png",))
+    payload = b'{"statusCode": 200, "body": "aGVsbG8=", "isBase64Encoded": true}'
+    served = gateway(lambda call: Result(payload), ("GET", "/echo", target))
+    assert asyncio.run(served(Request("GET", "/echo", headers=(("accept", accept),)))).body == body
 
 
 # CORS

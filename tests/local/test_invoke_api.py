@@ -76,6 +76,12 @@ def test_boto3_names_a_function_in_every_way(client: Any, name: str) -> None:
     assert json.load(answer["Payload"]) == {"event": {}, "custom": None}
 
 
+@pytest.mark.parametrize("custom", [{"name": "日本"}, {"lines": "a\r\nLambda-Runtime-Aws-Request-Id: evil\r\n\r\nb"}])
+def test_boto3_sends_any_client_context(client: Any, custom: dict[str, str]) -> None:
+    context = base64.b64encode(json.dumps({"custom": custom}, ensure_ascii=False, indent=1).encode()).decode()
+    assert json.load(client.invoke(FunctionName="echo", ClientContext=context)["Payload"])["custom"] == custom
+
+
 def test_boto3_learns_of_a_function_error(client: Any) -> None:
     answer = client.invoke(FunctionName="echo", Payload=b'{"fail": "no luck"}')
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
@@ -112,6 +118,11 @@ NOT_JSON = (400, "InvalidRequestContentException", "Could not parse request body
         ({"FunctionName": "echo", "Qualifier": "7"}, (404, "ResourceNotFoundException", "Function not found: echo:7")),
         ({"FunctionName": "echo", "Payload": b"{"}, NOT_JSON),
         ({"FunctionName": "echo", "Payload": b'"\xff"'}, NOT_JSON),
+        ({"FunctionName": "echo", "Payload": b"[" * 200_000}, NOT_JSON),
+        (
+            {"FunctionName": "echo", "ClientContext": base64.b64encode(b"{}\r\nX: y").decode()},
+            (400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."),
+        ),
         (
             {"FunctionName": "echo", "Payload": b" " * 6_291_557},
             (413, "RequestTooLargeException", "Request must be smaller than 6291556 bytes"),

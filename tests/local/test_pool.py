@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -223,7 +224,7 @@ def test_runs_changed_code_in_fresh_environments(make_service: MakeService, tmp_
     async def body(pool: Pool) -> list[object]:
         old = await pool(call())
         write(tmp_path / "service", {"inference/echo.py": source.replace("old", "fresh")})
-        pool.renew(function.key)
+        pool.deploy([function], renewed=[function.key])
         return [json.loads(result.payload) for result in (old, await pool(call()))]
 
     assert run([function], body) == ["old", "fresh"]
@@ -320,3 +321,61 @@ def test_survives_environments_that_are_killed_from_outside(echo: Function) -> N
         return errors
 
     assert run([echo], body) == [""] * 5
+
+
+def test_serves_on_after_an_exit_at_full_concurrency(make_service: MakeService) -> None:
+    source = """
+        import os, threading, time
+
+        def leave():
+            time.sleep(0.3)
+            os._exit(1)
+
+        def handler(event, context):
+            threading.Thread(target=leave).start()  # it dies when it has answered
+            return {"pid": os.getpid()}
+    """
+    function = make_service({"inference/echo.py": source}, "[functions.echo]\nconcurrency = 1").functions[0]
+
+    async def body(pool: Pool) -> list[str]:
+        errors = [(await pool(call())).error]
+        await asyncio.sleep(0.5)
+        return [*errors, (await pool(call())).error]
+
+    assert run([function], body) == ["", ""]
+
+
+def test_serves_on_after_the_system_had_nothing_left(echo: Function) -> None:
+    async def body(pool: Pool) -> list[str]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 2, hard))
+        try:
+            failed = await asyncio.gather(*(pool(call()) for _ in range(3)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        messages = [json.loads(result.payload).get("errorMessage", "") for result in failed if result.error]
+        assert len(messages) == 3
+        return [message.partition("Error: ")[2] for message in messages[:1]] + [(await pool(call())).error]
+
+    assert run([echo], body) == ["starting the environment: Too many open files", ""]
+
+
+def test_a_busy_function_leaves_room_to_one_that_waits(make_service: MakeService) -> None:
+    files = {"inference/echo.py": ECHO, "inference/other.py": ECHO}
+    functions = list(make_service(files, "[defaults]\nmemory = 1024").functions)
+
+    async def body(pool: Pool) -> str:
+        async def keep_busy() -> None:
+            while True:
+                await pool(call("echo", seconds=0.02))
+
+        busy = [asyncio.create_task(keep_busy()) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        result = await asyncio.wait_for(pool(call("other")), 10)
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        return result.error
+
+    assert run(functions, body, memory=1024) == ""

@@ -33,15 +33,23 @@ for command in (new, serve, invoke, completion):
 def main() -> None:
     """Run the command line; every error that is known ends here as one sentence, a hint and an exit code."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="pilotlight", standalone_mode=False)
     except PilotlightError as error:
         output.error(str(error), error.hint)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        output.error(error.format_message(), _help_of(error))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _help_of(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"`{context.command_path} --help` shows how it is used" if context else ""

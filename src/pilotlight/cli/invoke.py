@@ -2,19 +2,23 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from pilotlight import project
 from pilotlight.cli import output
-from pilotlight.errors import FunctionError, NotFound, ProjectError, UsageError
+from pilotlight.errors import FunctionError, ProjectError, UsageError
+from pilotlight.local.describe import hint_for
 from pilotlight.local.pool import Pool
 from pilotlight.local.server import machine_memory
 from pilotlight.project import Function, Project
+from pilotlight.settings_file import nearest
 from pilotlight.values import Call, Result
 
 
@@ -40,7 +44,7 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 @click.option(
     "--dir", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("."), help="The service's folder."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: payload, error, times in seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: payload, error, hint, seconds.")
 def invoke(name: str, event: str | None, data: str | None, folder: Path, as_json: bool) -> int:
     """Invoke the function NAME once, in a fresh execution environment on this machine.
 
@@ -49,42 +53,55 @@ def invoke(name: str, event: str | None, data: str | None, folder: Path, as_json
     """
     service = project.load(folder)
     function = _find(service, name)
-    payload = _payload(service, name, event, data)
+    payload = _event(function, event, data)
     began = time.perf_counter()
     result = asyncio.run(_run(function, payload))
-    _print(result, time.perf_counter() - began, as_json)
-    if result.error:
-        output.error(f"{name}: {_reason(result)}")
-    return 1 if result.error else 0
+    seconds = time.perf_counter() - began
+    message, hint = _failure(function, result) if result.error else ("", "")
+    if as_json:
+        output.record(
+            payload=_payload_of(result),
+            error=message,
+            hint=hint,
+            request_id=result.request_id,
+            seconds=round(seconds, 6),
+        )
+    else:
+        output.line(result.payload.decode("utf-8", "replace"))
+    if message:
+        output.explain(message, hint)
+    return 1 if message else 0
 
 
 def _find(service: Project, name: str) -> Function:
     function = next((each for each in service.functions if name in (each.name, each.key)), None)
     if function is None:
-        known = ", ".join(each.name for each in service.functions)
-        raise NotFound(f"there is no function {name!r} in {service.root}", f"it has {known}")
+        known = [each.name for each in service.functions]
+        guess = nearest(name, known)
+        hint = f"did you mean {guess!r}? " if guess else ""
+        raise UsageError(f"there is no function {name!r} in {service.root}", f"{hint}it has {', '.join(known)}")
     if function.defect:
         raise FunctionError(function.defect, function.hint)
     return function
 
 
-def _payload(service: Project, name: str, event: str | None, data: str | None) -> bytes:
+def _event(function: Function, event: str | None, data: str | None) -> bytes:
     if event is not None and data is not None:
         raise click.UsageError("--event and --data exclude each other")
-    saved = service.root / "events" / f"{name}.json"
     if data is not None:
-        text, source = data.encode(), "--data"
+        text, source = os.fsencode(data), "--data"
     elif event == "-":
         text, source = sys.stdin.buffer.read(), "stdin"
-    elif event is not None or saved.exists():
-        path = Path(event) if event is not None else saved
+    elif event is not None or function.event_file.exists():
+        path = Path(event) if event is not None else function.event_file
         text, source = _read(path), str(path)
     else:
         return b"{}"
     try:
         json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"reading the event from {source}: it is not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        hint = "names and texts are in double quotes, and all of it in single quotes for the shell"
+        raise UsageError(f"reading the event from {source}: it is not JSON: {error}", hint) from None
     return text
 
 
@@ -92,7 +109,8 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"reading the event from {path}: {error.strerror}") from None
+        hint = "--data takes the event itself, --event - reads it from stdin"
+        raise UsageError(f"reading the event from {path}: {error.strerror}", hint) from None
 
 
 async def _run(function: Function, payload: bytes) -> Result:
@@ -104,21 +122,24 @@ async def _run(function: Function, payload: bytes) -> Result:
         await pool.close()
 
 
-def _print(result: Result, seconds: float, as_json: bool) -> None:
+def _payload_of(result: Result) -> object:
+    """What the function answered, as text when it is not JSON."""
     text = result.payload.decode("utf-8", "replace")
-    if not as_json:
-        output.line(text)
-        return
     try:
-        payload = json.loads(text)
-    except ValueError:
-        payload = text
-    output.record(payload=payload, error=result.error, request_id=result.request_id, seconds=round(seconds, 6))
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return text
 
 
-def _reason(result: Result) -> str:
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _failure(function: Function, result: Result) -> tuple[str, str]:
+    """Sentence and hint for a function that failed; the payload is the runtime's error object."""
     try:
         error = json.loads(result.payload)
-        return f"{error['errorType']}: {error['errorMessage']}"
+        kind, text = str(error["errorType"]), " ".join(str(error["errorMessage"]).split())
     except (ValueError, KeyError, TypeError):
-        return result.error
+        kind, text = result.error, result.payload.decode("utf-8", "replace")
+    return f"{function.name}: {kind}: {text}", hint_for(kind)

@@ -9,10 +9,11 @@ from click.shell_completion import CompletionItem
 import pilotlight
 from pilotlight.cli import output
 from pilotlight.errors import UsageError
+from pilotlight.settings_file import nearest
 
 _PACKED = Path(pilotlight.__file__).parent / "templates"  # in a wheel, where the build puts the examples' code
 _CHECKOUT = Path(pilotlight.__file__).parents[2] / "examples"
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.onnx", ".venv", ".pilotlight")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".venv", "models")  # as hatch_build.py leaves out of the wheel
 
 
 def templates() -> dict[str, Path]:
@@ -38,7 +39,9 @@ def new(template: str, folder: Path | None, as_json: bool) -> None:
     known = templates()
     source = known.get(template.replace("_", "-"))
     if source is None:
-        raise UsageError(f"there is no template {template!r}", f"the templates are {', '.join(known)}")
+        guess = nearest(template, known)
+        hint = f"did you mean {guess!r}? " if guess else ""
+        raise UsageError(f"there is no template {template!r}", f"{hint}the templates are {', '.join(known)}")
     target = folder if folder is not None else Path(template)
     _copy(source, target)
     if as_json:
@@ -60,6 +63,6 @@ def _copy(source: Path, target: Path) -> None:
             target.rmdir()
         part.rename(target)
     except OSError as error:
-        raise UsageError(f"making {target}: {error.strerror}") from error
+        raise UsageError(f"making {target}: {error.strerror}", "name another folder") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -21,9 +21,14 @@ def note(text: str) -> None:
 
 
 def error(message: str, hint: str = "") -> None:
-    """One sentence and its remedy; as one JSON object too where --json was asked for."""
+    """What ended the command; where --json was asked for, as one JSON object on stdout too."""
     if "--json" in sys.argv[1:]:
         record(error=message, hint=hint)
+    explain(message, hint)
+
+
+def explain(message: str, hint: str = "") -> None:
+    """One sentence and its remedy, on stderr."""
     click.echo(f"{click.style('error:', fg='red')} {message}", err=True)
     if hint:
         click.echo(f"{click.style('hint:', fg='yellow')} {hint}", err=True)

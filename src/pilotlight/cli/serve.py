@@ -10,6 +10,7 @@ import click
 import uvloop
 
 import pilotlight
+from pilotlight import project
 from pilotlight.cli import output
 from pilotlight.errors import ProjectError
 from pilotlight.events import Request, Response
@@ -21,7 +22,7 @@ from pilotlight.project import Function
 @click.command(
     epilog=output.examples(
         "pilotlight serve",
-        "pilotlight serve examples/* --port 0",
+        "pilotlight serve examples/*/ --port 0",
         "pilotlight serve my-service --host 0.0.0.0 --no-reload",
     )
 )
@@ -62,7 +63,8 @@ def _short(key: str) -> str:
 
 
 def _listening(url: str, functions: Sequence[Function]) -> None:
-    output.line(f"Pilotlight {pilotlight.__version__} serves {len(functions)} functions at {url} (Ctrl-C stops)\n")
+    count = f"{len(functions)} function{'s' if len(functions) != 1 else ''}"
+    output.line(f"Pilotlight {pilotlight.__version__} serves {count} at {url} (Ctrl-C stops)\n")
     rows = [(str(route).partition(" "), function) for function in functions for route in function.routes]
     width = max((len(parts[2]) for parts, _ in rows), default=0)
     for (method, _, path), function in rows:
@@ -76,7 +78,7 @@ def _listening(url: str, functions: Sequence[Function]) -> None:
 def curl(url: str, functions: Sequence[Function]) -> str:
     """A command that calls a function that has a saved event, one with a model if there is one; "" when none has."""
     for function in sorted(functions, key=lambda function: not function.model):
-        event = _saved_event(function)
+        event = project.saved_event(function)
         posts = [route.path for route in function.routes if route.method in ("POST", "ANY") and "{" not in route.path]
         if event is not None and posts and _is_installed(function):
             body = json.dumps(event, ensure_ascii=False)
@@ -85,14 +87,7 @@ def curl(url: str, functions: Sequence[Function]) -> str:
 
 
 def _is_installed(function: Function) -> bool:
-    return not function.defect and (not function.model or (function.root / function.model).exists())
-
-
-def _saved_event(function: Function) -> object:
-    try:
-        return json.loads((function.root / "events" / f"{function.name}.json").read_bytes())
-    except (OSError, ValueError):
-        return None
+    return not function.defect and function.is_installed
 
 
 def _request(request: Request, response: Response, seconds: float) -> None:
@@ -103,11 +98,11 @@ def _request(request: Request, response: Response, seconds: float) -> None:
 
 def _described(function: Function, description: Description) -> None:
     if description.error:
-        output.error(f"{_short(function.key)}: {description.error}", description.hint)
+        output.explain(f"{_short(function.key)}: {description.error}", description.hint)
 
 
 def _refused(error: ProjectError) -> None:
-    output.error(f"not reloaded: {error}", error.hint)
+    output.explain(f"not reloaded: {error}", error.hint)
 
 
 def _json_reporter() -> server.Reporter:

@@ -77,8 +77,8 @@ def endpoint(function: Callable[_P, _R]) -> Endpoint[_P, _R]:
 
 def _checked(response: Response) -> Response:
     """A `Response` is the user's: what no gateway takes is found while the traceback still says who wrote it."""
-    if type(response.body) is not bytes or type(response.status) is not int or not 100 <= response.status <= 599:
-        raise TypeError(f"a Response takes a status from 100 to 599 and a body of bytes, got {response!r:.200}")
+    if type(response.body) is not bytes or type(response.status) is not int or not 200 <= response.status <= 599:
+        raise TypeError(f"a Response takes a status from 200 to 599 and a body of bytes, got {response!r:.200}")
     return response
 
 

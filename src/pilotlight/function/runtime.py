@@ -135,7 +135,8 @@ class RuntimeApi:
         self._report("/init/error", error)
 
     def _report(self, path: str, error: Mapping[str, object]) -> None:
-        self._exchange("POST", path, _encode(error), f"Lambda-Runtime-Function-Error-Type: {error['errorType']}\r\n")
+        body = json.dumps(error).encode()
+        self._exchange("POST", path, body, f"Lambda-Runtime-Function-Error-Type: {error['errorType']}\r\n")
 
     def _exchange(self, method: str, path: str, body: bytes = b"", extra: str = "") -> tuple[dict[str, str], bytes]:
         head = (
@@ -146,7 +147,7 @@ class RuntimeApi:
         status, headers = self._read_head()
         answer = self._read_body(headers)
         if status >= 300 and status != 413:  # 413: the answer was too large and Lambda has told the caller so
-            raise ConnectionError(f"{method} {path}: the Runtime API answered {status}: {answer[:200].decode()}")
+            raise ConnectionError(f"{method} {path}: the Runtime API answered {status}: {answer[:200]!r}")
         return headers, answer
 
     def _read_head(self) -> tuple[int, dict[str, str]]:
@@ -162,13 +163,19 @@ class RuntimeApi:
     def _read_body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding") == "chunked":
             return b"".join(iter(self._read_chunk, b""))
-        return self._reader.read(int(headers.get("content-length", "0")))
+        return self._read(int(headers.get("content-length", "0")))
 
     def _read_chunk(self) -> bytes:
-        size = int(self._reader.readline().split(b";")[0], 16)
-        chunk = self._reader.read(size)
+        size = int(self._reader.readline().split(b";")[0] or b"0", 16)
+        chunk = self._read(size)
         self._reader.readline()
         return chunk
+
+    def _read(self, size: int) -> bytes:
+        data = self._reader.read(size)
+        if len(data) < size:
+            raise ConnectionError("the Runtime API closed the connection in the middle of an answer")
+        return data
 
 
 def main() -> NoReturn:
@@ -194,6 +201,8 @@ def serve_one(api: RuntimeApi, handler: Handler) -> None:
     event = api.next()
     if event.trace_id:
         os.environ["_X_AMZN_TRACE_ID"] = event.trace_id
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
     try:
         answer = _encode_answer(handler(_decode_event(event.payload), Context(event, os.environ)))
     except Exception as error:  # the boundary to user code: whatever it raised is its error, not ours
@@ -286,13 +295,9 @@ def _encode_answer(answer: object) -> bytes:
     if isinstance(answer, bytes):
         return answer
     try:
-        return _encode(answer)
+        return json.dumps(answer, ensure_ascii=False, default=_encode_decimal).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from error
-
-
-def _encode(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, default=_encode_decimal).encode("utf-8", "surrogatepass")
 
 
 def _encode_decimal(value: object) -> float:

@@ -70,9 +70,13 @@ def annotations(function: FunctionType, *, result: bool = False) -> dict[str, ob
 
 
 def fields(record: type) -> dict[str, object]:
-    """The annotations of a NamedTuple class, strings evaluated in its module."""
-    namespace = vars(sys.modules[record.__module__])
-    return {name: evaluated(hint, namespace) for name, hint in record.__annotations__.items()}
+    """The annotations of a NamedTuple class's fields, its bases' too, strings evaluated in the module of each."""
+    hints = {
+        name: evaluated(hint, vars(sys.modules[base.__module__]))
+        for base in reversed(record.__mro__)
+        for name, hint in vars(base).get("__annotations__", {}).items()
+    }
+    return {name: hints.get(name, object) for name in record._fields}  # type: ignore[attr-defined]
 
 
 def evaluated(hint: object, namespace: Mapping[str, object]) -> object:

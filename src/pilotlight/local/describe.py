@@ -19,6 +19,20 @@ _TIMEOUT = 60.0  # seconds; longer than any init phase that Lambda allows on dem
 _AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # the requests that are answered meanwhile need the other processors
 
 
+_HINTS = {
+    "Runtime.ImportModuleError": "install it (into the service's .venv, where there is one), or correct the name",
+    "Runtime.UserCodeSyntaxError": "correct the syntax",
+    "Runtime.HandlerNotFound": "define it, or set handler in pilotlight.toml to the name that it has",
+    "Runtime.ExitError": "what it wrote before may say why",
+    "Sandbox.Timedout": "set a longer timeout for it in pilotlight.toml",
+}
+
+
+def hint_for(kind: str) -> str:
+    """What to do about an `errorType` of Lambda's; "" for an exception of the function's own."""
+    return _HINTS.get(kind, "")
+
+
 class Description(NamedTuple):
     """`schema` as `pilotlight.function.describe` prints it; when the function cannot be loaded, `error` says why."""
 
@@ -60,11 +74,14 @@ async def describe(function: Function) -> Description:
     """The description of one function, from a process that is gone when this returns."""
     if function.defect:
         return Description({}, function.defect, function.hint)
-    if function.model and not (function.root / function.model).exists():
-        return Description({}, "its model is not installed", function.install)
+    if not function.is_installed:
+        return Description({}, "its model is not installed", function.install or f"put it at {function.model}")
     folder = process.make_folder()
     try:
         return await _ask(function, process.variables(function, "127.0.0.1:0", folder))
+    except OSError as error:
+        python = process.interpreter(function.root)
+        return Description({}, f"starting {python}: {error.strerror}", "make the service's .venv again")
     finally:
         process.remove_folder(folder)
 
@@ -89,14 +106,21 @@ async def _ask(function: Function, variables: Mapping[str, str]) -> Description:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-    return _parse(output, child.returncode)
+    return _parse(function, output, child.returncode)
 
 
-def _parse(output: bytes, status: int | None) -> Description:
+def _parse(function: Function, output: bytes, status: int | None) -> Description:
     try:
         answer = json.loads(output.splitlines()[-1])
     except (ValueError, IndexError):
-        return Description({}, f"importing it ended the process with exit status {status}")
+        return Description({}, f"importing it ended the process with exit status {status}", _elsewhere(function))
     if answer["ok"]:
         return Description(answer)
-    return Description({}, answer["error"], answer.get("hint", ""))
+    kind, error = answer["type"], answer["error"]
+    if answer["hint"] or kind.startswith("Runtime."):
+        return Description({}, error, answer["hint"] or hint_for(kind))
+    return Description({}, f"importing it: {kind}: {error}", _elsewhere(function))
+
+
+def _elsewhere(function: Function) -> str:
+    return f"`pilotlight invoke {function.name} --dir {function.root}` shows where"

@@ -14,7 +14,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import cast
 
 from pilotlight import limits
@@ -24,16 +25,25 @@ from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
 _API = "/2018-06-01/runtime"
+_PIPE_SIZE = 65_536  # bytes that a pipe holds: pipe(7)
 
 LogLine = Callable[[str], None]
 
 
 class InitError(Exception):
-    """The init phase ended without a `next`: `result` is what the caller of the function gets."""
+    """The init phase ended without a `next`. `log` is the end of what the function had written by then."""
 
-    def __init__(self, result: Result) -> None:
-        super().__init__(result.payload)
-        self.result = result
+    def __init__(self, kind: str, text: str, payload: bytes = b"", log: bytes = b"") -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+        self.payload = payload
+        self.log = log
+
+    def result(self, call: Call) -> Result:
+        """What the caller of the function gets: the runtime's own report, or Lambda's words."""
+        failed = Result(self.payload, "Unhandled") if self.payload else failure(self.kind, self.text, call.request_id)
+        return failed._replace(request_id=call.request_id, log=self.log if call.tail else b"")
 
 
 class InitTimeout(Exception):
@@ -41,16 +51,15 @@ class InitTimeout(Exception):
 
 
 class _Invocation:
-    __slots__ = ("answered", "log", "request_id", "result", "started", "tail", "timer")
+    __slots__ = ("answered", "began", "request_id", "result", "tail", "timer")
 
     def __init__(self, call: Call, result: "asyncio.Future[Result]", timer: asyncio.TimerHandle) -> None:
         self.request_id = call.request_id
         self.tail = call.tail
         self.result = result
         self.timer = timer
-        self.started = time.perf_counter()
+        self.began = time.perf_counter()
         self.answered = False
-        self.log = bytearray()
 
 
 class Environment:
@@ -64,8 +73,6 @@ class Environment:
         on_exit: Callable[["Environment"], None],
     ) -> None:
         self.function = function
-        self.init_seconds = 0.0
-        self._unreported_init = 0.0  # a REPORT line names the init once, with the first invocation
         self.pid = 0
         self._log = log
         self._on_idle = on_idle
@@ -75,10 +82,19 @@ class Environment:
         self._exited: asyncio.Future[int] = self._loop.create_future()
         self._waiting: Connection | None = None  # the client whose `next` is pending
         self._current: _Invocation | None = None
+        self._is_killed = False
+        self._budget = float(function.timeout)  # seconds that the next invocation may take
+        self._init_seconds = 0.0  # of an init that no REPORT line has named yet
+        self._tail = bytearray()  # the end of the log since the last answer
         self._partial_line = b""
-        self._folder = process.make_folder()
+        self._folder: Path | None = None
         self._server: asyncio.Server | None = None
         self._pipe = -1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can take an invocation."""
+        return self._waiting is not None
 
     @property
     def is_finishing(self) -> bool:
@@ -87,43 +103,59 @@ class Environment:
 
     # life
 
-    async def start(self, timeout: float) -> None:
-        """Spawn the process and wait for its first `next`. Raises InitError or InitTimeout, and then it is gone."""
+    async def start(self, timeout: float, inside_invocation: bool = False) -> None:
+        """Spawn the process and wait for its first `next`, for which it has `timeout` seconds.
+
+        Inside an invocation, what the init took is taken from the time that the invocation has. Raises InitError or
+        InitTimeout, and then the environment is gone.
+        """
         began = time.perf_counter()
+        spawn = self._loop.create_task(self._spawn())
         try:
-            await self._spawn()
+            await asyncio.shield(spawn)
             await asyncio.wait_for(asyncio.shield(self._ready), timeout)
-        except TimeoutError:
+        except BaseException as error:
+            await asyncio.gather(spawn, return_exceptions=True)  # half a spawn could not be undone
             await self.stop()
-            raise InitTimeout from None
-        except BaseException:
-            await self.stop()
+            if isinstance(error, TimeoutError):
+                raise InitTimeout from None
             raise
-        self.init_seconds = self._unreported_init = time.perf_counter() - began
+        self._init_seconds = time.perf_counter() - began
+        if inside_invocation:
+            self._budget -= self._init_seconds
 
     async def _spawn(self) -> None:
+        try:
+            self._folder = process.make_folder()
+            runtime_api = await self._listen()
+            await self._execute(process.variables(self.function, runtime_api, self._folder))
+        except OSError as error:  # no such interpreter, no file descriptor left, no space on the device
+            text = f"Error: starting the environment: {error.strerror or error}"
+            raise InitError("Runtime.InvalidEntrypoint", text) from error
+
+    async def _listen(self) -> str:
         listener = socket.create_server(("127.0.0.1", 0), backlog=4)
-        host, port = listener.getsockname()[:2]
         self._server = await self._loop.create_server(lambda: Connection(self._handle, self._forget), sock=listener)
+        host, port = listener.getsockname()[:2]
+        return f"{host}:{port}"
+
+    async def _execute(self, variables: Mapping[str, str]) -> None:
         self._pipe, write_end = os.pipe()
         os.set_blocking(self._pipe, False)
         self._loop.add_reader(self._pipe, self._read_log)
         try:
-            transport, _ = await self._loop.subprocess_exec(
-                lambda: _Exit(self._process_exited),
+            await self._loop.subprocess_exec(
+                lambda: _Process(self._process_started, self._process_exited),
                 *process.command(self.function),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
                 cwd=self.function.root,
-                env=process.variables(self.function, f"{host}:{port}", self._folder),
+                env=variables,
                 start_new_session=True,  # so that what the function starts can be stopped with it
             )
-        except OSError as error:
-            raise InitError(failure("Runtime.InvalidEntrypoint", f"Error: {error.strerror}")) from error
         finally:
             os.close(write_end)
-        self.pid = transport.get_pid() or 0
 
     async def stop(self) -> None:
         """Kill the process and whatever it started; nothing of the environment is left when this returns."""
@@ -133,26 +165,35 @@ class Environment:
         self._release()
 
     def _kill(self) -> None:
+        self._is_killed = True
         if self.pid and not self._exited.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: a group of zombies
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _process_started(self, pid: int) -> None:
+        self.pid = pid
+        if self._is_killed:  # stopped while it was being spawned
+            self._kill_group()
 
     def _process_exited(self, status: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)  # what it had started and left behind
+        self._kill_group()  # what it had started and left behind
         self._read_log()
+        if self._partial_line:
+            self._log(self._partial_line.decode("utf-8", "replace"))
         self._exited.set_result(status)
-        request_id = self._current.request_id if self._current else ""
-        result = failure("Runtime.ExitError", f"Error: {_exit_reason(status)}", request_id)
-        self._fail_init(result)
-        self._answer(result)
+        reason = f"Error: {_exit_reason(status)}"
+        self._fail_init("Runtime.ExitError", reason)
+        self._answer(failure("Runtime.ExitError", reason, self._current.request_id if self._current else ""))
         self._finish()
         self._release()
         self._on_exit(self)
 
-    def _fail_init(self, result: Result) -> None:
+    def _fail_init(self, kind: str, text: str, payload: bytes = b"") -> None:
         if not self._ready.done():
-            self._ready.set_exception(InitError(result))
+            self._ready.set_exception(InitError(kind, text, payload, bytes(self._tail[-limits.LOG_TAIL :])))
             self._ready.exception()  # retrieved: `start` may have given up waiting
 
     def _release(self) -> None:
@@ -165,37 +206,40 @@ class Environment:
             self._loop.remove_reader(self._pipe)
             os.close(self._pipe)
             self._pipe = -1
-        process.remove_folder(self._folder)
+        if self._folder is not None:
+            process.remove_folder(self._folder)
+            self._folder = None
 
     # invocations
 
     async def invoke(self, call: Call) -> Result:
         """Run one invocation; the environment must be idle. Returns when the function has answered, failed, exited or
         run out of time; the environment may still be busy then, and tells `on_idle` when it is not."""
+        assert self._waiting is not None
         waiting, self._waiting = self._waiting, None
-        if waiting is None:  # it died since it was last heard of
-            return failure("Runtime.ExitError", "Error: Runtime exited without providing a reason", call.request_id)
-        timer = self._loop.call_later(self.function.timeout, self._time_out)
+        budget, self._budget = self._budget, float(self.function.timeout)
+        timer = self._loop.call_later(budget, self._time_out)
         self._current = _Invocation(call, self._loop.create_future(), timer)
-        waiting.reply(200, call.payload, self._event_headers(call))
+        self._tail += f"START RequestId: {call.request_id} Version: $LATEST\n".encode()
+        waiting.reply(200, call.payload, self._event_headers(call, time.time() + budget))
         return await self._current.result
 
-    def _event_headers(self, call: Call) -> dict[str, str]:
+    def _event_headers(self, call: Call, deadline: float) -> dict[str, str]:
         headers = {
             "Lambda-Runtime-Aws-Request-Id": call.request_id,
-            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + self.function.timeout) * 1000)),
+            "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
             "Lambda-Runtime-Invoked-Function-Arn": process.arn(self.function),
-            "Lambda-Runtime-Trace-Id": call.trace_id,
         }
-        if call.client_context:
-            headers["Lambda-Runtime-Client-Context"] = call.client_context
-        return headers
+        optional = {
+            "Lambda-Runtime-Trace-Id": call.trace_id,
+            "Lambda-Runtime-Client-Context": call.client_context,
+        }
+        return headers | {name: value for name, value in optional.items() if value}
 
     def _time_out(self) -> None:
         if self._current is None:
             return
-        text = f"Error: Task timed out after {self.function.timeout:.2f} seconds"
-        self._answer(failure("Sandbox.Timedout", text, self._current.request_id))
+        self._answer(failure("Sandbox.Timedout", timed_out(self.function.timeout), self._current.request_id))
         self._kill()
 
     def _answer(self, result: Result) -> None:
@@ -204,19 +248,19 @@ class Environment:
         if invocation is None or invocation.answered:
             return
         invocation.answered = True
-        self._read_log()  # the runtime flushed before it answered, so all the invocation wrote is in the pipe
+        self._read_log()  # the runtime flushed before it answered, so what the invocation wrote is in the pipe
+        init, self._init_seconds = self._init_seconds, 0.0
         if not invocation.result.done():  # done: nobody waits for it any more
-            log = self._tail(invocation) if invocation.tail else b""
+            log = self._report(invocation, init) if invocation.tail else b""
             invocation.result.set_result(result._replace(request_id=invocation.request_id, log=log))
+        self._tail.clear()
 
-    def _tail(self, invocation: _Invocation) -> bytes:
+    def _report(self, invocation: _Invocation, init: float) -> bytes:
         """The log as LogType=Tail gives it: Lambda's own lines around the function's, 4 KB at most."""
-        seconds = time.perf_counter() - invocation.started
-        init, self._unreported_init = self._unreported_init, 0.0
-        start = f"START RequestId: {invocation.request_id} Version: $LATEST\n"
-        text = start.encode() + bytes(invocation.log)
-        end = report.lines(invocation.request_id, seconds, init, self.function.memory, report.peak_memory(self.pid))
-        return (text + end.encode())[-limits.LOG_TAIL :]
+        seconds = time.perf_counter() - invocation.began
+        peak = report.peak_memory(self.pid)
+        end = report.lines(invocation.request_id, seconds, init, self.function.memory, peak)
+        return bytes(self._tail + end.encode())[-limits.LOG_TAIL :]
 
     def _finish(self) -> None:
         if self._current is not None:
@@ -242,6 +286,11 @@ class Environment:
         if self._current is not None and not self._current.answered:
             text = "Transition from Invoked to Ready is not allowed: answer the invocation first"
             connection.refuse(403, "InvalidStateTransition", text)
+            return
+        if self._is_killed:
+            return  # its last breath
+        if self._waiting is not None:
+            connection.refuse(403, "InvalidStateTransition", "The next invocation is being waited for already")
             return
         self._finish()
         self._waiting = connection
@@ -270,7 +319,7 @@ class Environment:
             return
         connection.reply(202)
         self._read_log()
-        self._fail_init(Result(request.body, "Unhandled"))
+        self._fail_init("Runtime.InitError", "the runtime reported an error", request.body)
 
     def _forget(self, connection: Connection) -> None:
         if self._waiting is connection:
@@ -280,22 +329,30 @@ class Environment:
     # logs
 
     def _read_log(self) -> None:
+        """Take what is in the pipe: no more than it holds, since a function can write faster than this reads."""
         if self._pipe < 0:
             return
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._pipe, 65_536):
-                self._take_log(data)
+        try:
+            data = os.read(self._pipe, _PIPE_SIZE)
+        except BlockingIOError:
+            return
+        if data:
+            self._take_log(data)
+        else:
             self._loop.remove_reader(self._pipe)  # end of file: every writer is gone
 
     def _take_log(self, data: bytes) -> None:
-        if self._current is not None:
-            self._current.log += data
-            del self._current.log[: -limits.LOG_TAIL]
+        self._tail += data
+        del self._tail[: -limits.LOG_TAIL]
         *lines, self._partial_line = (self._partial_line + data).split(b"\n")
-        if len(self._partial_line) > 65_536:
+        if len(self._partial_line) > _PIPE_SIZE:
             lines, self._partial_line = [*lines, self._partial_line], b""
         for line in lines:
             self._log(line.decode("utf-8", "replace"))
+
+
+def timed_out(timeout: int) -> str:
+    return f"Error: Task timed out after {timeout:.2f} seconds"
 
 
 def failure(kind: str, text: str, request_id: str = "") -> Result:
@@ -313,12 +370,14 @@ def _exit_reason(status: int) -> str:
     return f"Runtime exited with error: exit status {status}"
 
 
-class _Exit(asyncio.SubprocessProtocol):
-    def __init__(self, exited: Callable[[int], None]) -> None:
+class _Process(asyncio.SubprocessProtocol):
+    def __init__(self, started: Callable[[int], None], exited: Callable[[int], None]) -> None:
+        self._started = started
         self._exited = exited
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)  # uvloop's is none by name
+        self._started(self._transport.get_pid() or 0)
 
     def process_exited(self) -> None:
         self._exited(self._transport.get_returncode() or 0)

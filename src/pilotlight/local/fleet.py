@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from pilotlight import limits
 from pilotlight.errors import ModelNotInstalled, Throttled
-from pilotlight.local.environment import Environment, InitError, InitTimeout, failure
+from pilotlight.local.environment import Environment, InitError, InitTimeout, timed_out
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
@@ -18,9 +18,11 @@ _STARTS_AT_ONCE = 4 * (os.cpu_count() or 1)
 _NEXT_GRACE = 0.01  # seconds that a runtime which has answered is given to ask for its next event
 
 
-class Idle(NamedTuple):
-    since: float
-    environment: Environment
+class Place(NamedTuple):
+    """A request's place in the line for an environment; `number` counts the requests of all functions."""
+
+    number: int
+    environment: asyncio.Future[Environment]
 
 
 class Machine(Protocol):
@@ -30,23 +32,28 @@ class Machine(Protocol):
 
     def room_changed(self) -> None: ...
 
+    def is_others_turn(self, number: int) -> bool: ...
+
+    def next_number(self) -> int: ...
+
     def now(self) -> float: ...
 
     def log(self, key: str, line: str) -> None: ...
 
 
 class Fleet:
-    """See the module. `environments` are those that count: starting, busy or idle."""
+    """See the module. `environments` are those that count: starting, busy or idle; `idle` says since when."""
 
     def __init__(self, machine: Machine, function: Function) -> None:
         self.function = function
         self.environments: set[Environment] = set()
-        self.idle: deque[Idle] = deque()  # the longest idle first
-        self.waiting: deque[asyncio.Future[Environment]] = deque()
+        self.idle: dict[Environment, float] = {}  # the longest idle first
+        self.waiting: deque[Place] = deque()
         self._machine = machine
         self._requests = 0
         self._starting = 0
         self._is_retired = False
+        self._is_closed = False
         self._starts: set[asyncio.Task[None]] = set()
         self._stops: set[asyncio.Task[None]] = set()
 
@@ -57,9 +64,11 @@ class Fleet:
         self._requests += 1
         try:
             environment = await self._acquire()
+            while not environment.is_idle:  # it died in the moment between being offered and being used
+                environment = await self._acquire()
             return await environment.invoke(call)
         except InitError as error:
-            return error.result._replace(request_id=call.request_id)
+            return error.result(call)
         finally:
             self._requests -= 1
 
@@ -69,44 +78,46 @@ class Fleet:
         return not (self.environments or self.waiting or self._stops)
 
     @property
+    def is_starved(self) -> bool:
+        """Whether requests wait and no environment is there to serve them."""
+        return bool(self.waiting) and not self.environments
+
+    @property
     def _concurrency(self) -> int:
         return self.function.concurrency or limits.CONCURRENCY_ACCOUNT
 
     async def _acquire(self) -> Environment:
         if self.idle:
-            return self.idle.pop().environment  # the one used last, so that the others grow old enough to go
-        self._check_model()
+            return self.idle.popitem()[0]  # the one used last, so that the others grow old enough to go
+        if not self.function.is_installed:
+            raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.install)
         loop = asyncio.get_running_loop()
-        place: asyncio.Future[Environment] = loop.create_future()
+        place = Place(self._machine.next_number(), loop.create_future())
         self.waiting.append(place)
         if any(environment.is_finishing for environment in self.environments):
             loop.call_later(_NEXT_GRACE, self.grow)
         else:
             self.grow()
         try:
-            return await place
+            return await place.environment
         except asyncio.CancelledError:
             self._give_up(place)
             raise
 
-    def _give_up(self, place: "asyncio.Future[Environment]") -> None:
+    def _give_up(self, place: Place) -> None:
         """The caller is gone. What it was given in the same moment goes to the next in line."""
         if place in self.waiting:
             self.waiting.remove(place)
-        elif not place.cancelled() and place.exception() is None:
-            self._offer(place.result())
-
-    def _check_model(self) -> None:
-        model = self.function.model
-        if model and not (self.function.root / model).exists():
-            raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.install)
+        elif not place.environment.cancelled() and place.environment.exception() is None:
+            self._offer(place.environment.result())
 
     # growing
 
     def grow(self) -> None:
         """Start an environment for every request that waits without one, as far as there is room."""
         while (
-            self._starting < min(len(self.waiting), _STARTS_AT_ONCE)
+            not self._is_closed
+            and self._starting < min(len(self.waiting), _STARTS_AT_ONCE)
             and len(self.environments) < self._concurrency
             and self._machine.has_room(self.function.memory)
         ):
@@ -120,31 +131,28 @@ class Fleet:
 
     async def _start(self, environment: Environment) -> None:
         try:
-            ready = await self._init(environment)
+            self._offer(await self._init(environment))
         except InitError as error:
-            self._starting -= 1
             self._fail(error)
-        else:
+        finally:
             self._starting -= 1
-            self._offer(ready)
-        self.grow()
+            self.grow()
 
     async def _init(self, environment: Environment) -> Environment:
-        """Lambda does an init of more than 10 s again, inside the invocation and its timeout. Raises InitError."""
+        """Init, which Lambda does again when it took more than 10 s, then inside the invocation and its timeout."""
         try:
             await self._start_or_forget(environment, limits.INIT_TIMEOUT)
         except InitTimeout:
             environment = self._make()
             try:
-                await self._start_or_forget(environment, self.function.timeout)
+                await self._start_or_forget(environment, self.function.timeout, inside_invocation=True)
             except InitTimeout:
-                text = f"Error: Task timed out after {self.function.timeout:.2f} seconds"
-                raise InitError(failure("Sandbox.Timedout", text)) from None
+                raise InitError("Sandbox.Timedout", timed_out(self.function.timeout)) from None
         return environment
 
-    async def _start_or_forget(self, environment: Environment, timeout: float) -> None:
+    async def _start_or_forget(self, environment: Environment, timeout: float, inside_invocation: bool = False) -> None:
         try:
-            await environment.start(timeout)
+            await environment.start(timeout, inside_invocation)
         except BaseException:
             self.environments.discard(environment)
             raise
@@ -153,47 +161,52 @@ class Fleet:
         """A request waited for the environment that could not start: the longest waiting gets the error."""
         while self.waiting:
             place = self.waiting.popleft()
-            if not place.done():
-                place.set_exception(error)
+            if not place.environment.done():
+                place.environment.set_exception(error)
                 break
         self._machine.room_changed()
 
     # environments
 
     def _offer(self, environment: Environment) -> None:
-        """An environment is free: the longest waiting request gets it."""
-        while self.waiting:
+        """An environment is free: the longest waiting request gets it, unless it has to make room for a function that
+        waits for longer and has none."""
+        self.idle[environment] = self._machine.now()
+        if self.waiting and self._machine.is_others_turn(self.waiting[0].number):
+            self._machine.room_changed()
+        while self.idle and self.waiting:
             place = self.waiting.popleft()
-            if not place.done():
-                place.set_result(environment)
-                return
-        idle = Idle(self._machine.now(), environment)
-        self.idle.append(idle)
+            if not place.environment.done():
+                place.environment.set_result(self.idle.popitem()[0])
         if self._is_retired:
-            self.dismiss(idle)
-        self._machine.room_changed()
+            self.retire()
+        if self.idle:
+            self._machine.room_changed()
 
     def _forget(self, environment: Environment) -> None:
+        """Its process has ended."""
         self.environments.discard(environment)
-        self.idle = deque(idle for idle in self.idle if idle.environment is not environment)
+        self.idle.pop(environment, None)
+        self.grow()
         self._machine.room_changed()
 
-    def dismiss(self, idle: Idle) -> None:
+    def dismiss(self, environment: Environment) -> None:
         """Stop an idle environment."""
-        self.idle.remove(idle)
-        self.environments.discard(idle.environment)
-        _run(idle.environment.stop(), self._stops)
+        del self.idle[environment]
+        self.environments.discard(environment)
+        _run(environment.stop(), self._stops)
 
     def retire(self) -> None:
         """Finish what runs and waits, then have no environments."""
         self._is_retired = True
-        for idle in list(self.idle):
-            self.dismiss(idle)
+        for environment in list(self.idle):
+            self.dismiss(environment)
 
     async def close(self) -> None:
-        """Kill every environment; requests that wait are cancelled."""
+        """Kill every environment; requests that wait are cancelled, and nothing starts any more."""
+        self._is_closed = True
         for place in self.waiting:
-            place.cancel()
+            place.environment.cancel()
         starts = list(self._starts)
         for start in starts:
             start.cancel()

@@ -67,8 +67,11 @@ _FAILURES: dict[Front, dict[Failure, tuple[int, str]]] = {
 _REQUEST_LIMITS: dict[Front, int] = {"http": limits.HTTP_PAYLOAD, "rest": limits.HTTP_PAYLOAD, "url": limits.PAYLOAD}
 _TIMEOUTS: dict[Front, float] = {"http": limits.HTTP_TIMEOUT, "rest": limits.REST_TIMEOUT, "url": limits.TIMEOUT_MAX}
 _REQUEST_ID: dict[Front, str] = {"http": "apigw-requestid", "rest": "x-amzn-requestid", "url": "x-amzn-requestid"}
-_HOP_BY_HOP = frozenset(
-    ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection")
+_NOT_THE_FUNCTIONS = frozenset(  # headers that only the connection's ends or the gateway itself may set
+    (
+        *("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("proxy-connection", "date", "apigw-requestid", "x-amzn-requestid"),
+    )
 )
 
 
@@ -127,7 +130,7 @@ class Gateway:
             result = await self._invoke(call)
             if result.error:
                 return fail(target.front, "function")
-            return fronts.from_result(result.payload, target.front)
+            return fronts.from_result(result.payload, target.front, request.header("accept"), target.binary_media_types)
         except Throttled:
             return fail(target.front, "throttled")
         except PayloadTooLarge:
@@ -164,5 +167,5 @@ def _encode(request: Request, target: Target) -> bytes:
 
 
 def _clean(response: Response) -> Response:
-    """Without what only the connection's own ends may say."""
-    return response._replace(headers=tuple(pair for pair in response.headers if pair[0].lower() not in _HOP_BY_HOP))
+    kept = tuple(pair for pair in response.headers if pair[0].lower() not in _NOT_THE_FUNCTIONS)
+    return response._replace(headers=kept)

@@ -105,12 +105,17 @@ def function_name(text: str, qualifier: str = "") -> str:
 
 
 def _client_context(header: str) -> str:
-    """The JSON text that the header carries as base64; Lambda passes it on decoded."""
+    """The JSON object that the header carries as base64, written in ASCII on one line: it becomes a header again."""
+    if not header:
+        return ""
     try:
-        return binascii.a2b_base64(header).decode()
-    except ValueError:
+        fields = json.loads(binascii.a2b_base64(header))
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
         text = "Client context must be a valid Base64-encoded JSON object."
-        raise _Refused(400, "InvalidRequestContentException", text) from None
+        raise _Refused(400, "InvalidRequestContentException", text)
+    return json.dumps(fields)
 
 
 def _check(payload: bytes, limit: int, operation: str) -> None:
@@ -118,7 +123,7 @@ def _check(payload: bytes, limit: int, operation: str) -> None:
         raise PayloadTooLarge(f"Request must be smaller than {limit} bytes for the {operation} operation")
     try:
         msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         text = f"Could not parse request body into json: {error}"
         raise _Refused(400, "InvalidRequestContentException", text) from None
 

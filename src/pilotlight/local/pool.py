@@ -6,9 +6,10 @@ their requests wait for one that is free.
 """
 
 import asyncio
+import itertools
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from pilotlight import limits
 from pilotlight.errors import NotFound, PayloadTooLarge
@@ -28,28 +29,20 @@ class Pool:
         self._clock = clock
         self._fleets: dict[str, Fleet] = {}
         self._retired: set[Fleet] = set()
+        self._numbers = itertools.count()
         self._is_short = False  # whether a request waits for room
 
-    def deploy(self, functions: Iterable[Function]) -> None:
-        """Make these the functions of the pool. One whose settings are the same keeps its environments (`renew` is for
-        one whose code changed); one that is gone finishes what it runs."""
+    def deploy(self, functions: Iterable[Function], renewed: Collection[str] = ()) -> None:
+        """Make these the functions of the pool. One whose settings are the same keeps its environments, unless it is
+        `renewed`, since its code or model changed; one that is replaced or gone finishes what it runs."""
         wanted = {function.key: function for function in functions}
-        for key in [key for key, fleet in self._fleets.items() if wanted.get(key) != fleet.function]:
-            self._retire(key)
+        for key, fleet in list(self._fleets.items()):
+            if wanted.get(key) != fleet.function or key in renewed:
+                self._retired.add(self._fleets.pop(key))
+                fleet.retire()
         for key, function in wanted.items():
             if key not in self._fleets:
                 self._fleets[key] = Fleet(self, function)
-
-    def renew(self, key: str) -> None:
-        """Start over with fresh environments: the function's code or model changed."""
-        function = self._fleets[key].function
-        self._retire(key)
-        self._fleets[key] = Fleet(self, function)
-
-    def _retire(self, key: str) -> None:
-        fleet = self._fleets.pop(key)
-        self._retired.add(fleet)
-        fleet.retire()
 
     async def __call__(self, call: Call, /) -> Result:
         """Invoke a function. Raises NotFound, Throttled, PayloadTooLarge or ModelNotInstalled."""
@@ -86,11 +79,20 @@ class Pool:
         return True
 
     def room_changed(self) -> None:
-        """An environment is idle or gone: requests that wait for room may go on."""
+        """An environment is idle or gone: requests that wait for room may go on, the longest waiting first."""
         if self._is_short:
             self._is_short = False
-            for fleet in self._all():
-                fleet.grow()
+            waiting = [fleet for fleet in self._all() if fleet.waiting]
+            for fleet in sorted(waiting, key=lambda fleet: fleet.waiting[0].number):
+                if fleet.waiting:
+                    fleet.grow()
+
+    def is_others_turn(self, number: int) -> bool:
+        """Whether a request that came before that one waits for room for its function's only environment."""
+        return self._is_short and any(fleet.is_starved and fleet.waiting[0].number < number for fleet in self._all())
+
+    def next_number(self) -> int:
+        return next(self._numbers)
 
     def now(self) -> float:
         return self._clock()
@@ -105,11 +107,11 @@ class Pool:
         return [*self._fleets.values(), *self._retired]
 
     def _stop_longest_idle(self) -> bool:
-        fleets = [fleet for fleet in self._all() if fleet.idle]
-        if fleets:
-            longest = min(fleets, key=lambda fleet: fleet.idle[0].since)
-            longest.dismiss(longest.idle[0])
-        return bool(fleets)
+        idle = [(since, fleet, each) for fleet in self._all() for each, since in fleet.idle.items()]
+        if idle:
+            _, fleet, environment = min(idle, key=lambda entry: entry[0])
+            fleet.dismiss(environment)
+        return bool(idle)
 
     # idle environments
 
@@ -118,8 +120,8 @@ class Pool:
         self._retired = {fleet for fleet in self._retired if not fleet.is_done}
         now = self._clock()
         for fleet in self._all():
-            for idle in [idle for idle in fleet.idle if now - idle.since >= fleet.function.idle]:
-                fleet.dismiss(idle)
+            for environment in [each for each, since in fleet.idle.items() if now - since >= fleet.function.idle]:
+                fleet.dismiss(environment)
 
     async def close(self) -> None:
         """Kill every environment."""

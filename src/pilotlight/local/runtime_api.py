@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
     # replies
 
     def reply(self, status: int, body: bytes = ACCEPTED, headers: Mapping[str, str] | None = None) -> None:
-        """Send one answer; nothing happens when the client is gone."""
+        """Send one answer; nothing happens when the client is gone. Header values hold no line breaks."""
         if self._transport is None:
             return
         extra = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())

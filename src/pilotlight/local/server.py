@@ -7,10 +7,12 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 import uvicorn
@@ -26,9 +28,11 @@ from pilotlight.local.playground import Playground
 from pilotlight.local.pool import Pool
 from pilotlight.local.web import App
 from pilotlight.project import Function, Project
+from pilotlight.settings import FILE
 
 _REAP_SECONDS = 1.0
 _GRACE_SECONDS = 5  # for requests under way when the server is told to stop
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a supervisor, a terminal that is closed
 _IGNORED = watchfiles.DefaultFilter(ignore_dirs=(*watchfiles.DefaultFilter.ignore_dirs, "train", "tests"))
 
 
@@ -69,6 +73,13 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def _allow_open_files() -> None:
+    """An environment takes four file descriptors, and many systems begin with 1,024 for a process."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def load(folders: Sequence[Path]) -> list[Project]:
     """The projects of the folders, checked one by one and together. Raises ProjectError."""
     projects = [project.load(folder) for folder in folders]
@@ -79,6 +90,7 @@ def load(folders: Sequence[Path]) -> list[Project]:
 async def serve(options: Options, reporter: Reporter) -> None:
     """Serve until SIGINT or SIGTERM. Raises ProjectError or PortError before the first request is taken."""
     projects = load(options.folders)
+    _allow_open_files()
     listener = listen(options.host, options.port)
     server = Server(projects, options, reporter)
     try:
@@ -100,9 +112,9 @@ class Server:
         self._playground = Playground(self._describer.descriptions)
         self._deploy()
 
-    def _deploy(self) -> None:
+    def _deploy(self, renewed: Collection[str] = ()) -> None:
         functions = [function for each in self._projects for function in each.functions]
-        self._pool.deploy(functions)
+        self._pool.deploy(functions, renewed)
         self._gateway.route(routes(self._projects))
         self._playground.show(functions)
 
@@ -110,22 +122,27 @@ class Server:
         app = App(self._gateway, InvokeApi(self._pool, self._pool.resolve), self._playground, self._reporter.request)
         web = _Web(uvicorn.Config(
             app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        ))  # fmt: skip
-        host, port = listener.getsockname()[:2]
-        work = [asyncio.create_task(self._reap())]
+            proxy_headers=False, timeout_graceful_shutdown=_GRACE_SECONDS + 2,
+        ), lambda: self._start(listener))  # fmt: skip
+        work = [web.beside(self._reap())]
         if self._options.reload:
-            work.append(asyncio.create_task(self._watch()))
-        self._describe(self._projects)
-        self._reporter.listening(f"http://{host}:{port}", [f for each in self._projects for f in each.functions])
+            work.append(web.beside(self._watch()))
         try:
             await web.serve(sockets=[listener])
         finally:
             for task in work:
                 task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            ends = await asyncio.gather(*work, return_exceptions=True)
             await self._describer.close()
             await self._pool.close()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    def _start(self, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        self._describe(self._projects)
+        self._reporter.listening(f"http://{host}:{port}", [f for each in self._projects for f in each.functions])
 
     async def _reap(self) -> None:
         while True:
@@ -136,23 +153,27 @@ class Server:
 
     async def _watch(self) -> None:
         roots = [each.root for each in self._projects]
-        async for changes in watchfiles.awatch(*roots, watch_filter=_IGNORED, step=100, rust_timeout=500):
-            self._reload([Path(path) for _, path in changes])
+        try:
+            async for changes in watchfiles.awatch(*roots, watch_filter=_IGNORED, step=100, rust_timeout=500):
+                self._reload([Path(path) for _, path in changes])
+        except OSError as error:  # no watch is left, or the file system has none
+            self._reporter.refused(ProjectError(f"watching the files: {error}", "start again after a change"))
 
     def _reload(self, changed: Sequence[Path]) -> None:
         """Load again the services that the files belong to; when one is not right, all stay as they are."""
-        stale = {each.root for each in self._projects if any(path.is_relative_to(each.root) for path in changed)}
+        stale = {each.root for each in self._projects if any(_belongs(path, each) for path in changed)}
+        if not stale:
+            return
         try:
             projects = [project.load(each.root) if each.root in stale else each for each in self._projects]
             project.check_routes(projects)
         except ProjectError as error:
             self._reporter.refused(error)
             return
+        _forget_bytecode(changed)
         self._projects = projects
-        self._deploy()
         renewed = [each for each in projects if each.root in stale]
-        for function in [function for each in renewed for function in each.functions]:
-            self._pool.renew(function.key)
+        self._deploy(renewed=[function.key for each in renewed for function in each.functions])
         self._describe(renewed)
         self._reporter.reloaded([each.name for each in renewed])
 
@@ -161,18 +182,65 @@ class Server:
             self._describer.describe(function)
 
 
+def _belongs(path: Path, service: Project) -> bool:
+    """Whether a change of that file makes the service another: its code, its settings or a model.
+
+    Not what a function writes into its folder, which would start it over for ever.
+    """
+    if not path.is_relative_to(service.root):
+        return False
+    models = [service.root / function.model for function in service.functions if function.model]
+    return path.suffix == ".py" or path.name == FILE or any(path.is_relative_to(model) for model in models)
+
+
+def _forget_bytecode(changed: Sequence[Path]) -> None:
+    """Python takes a file for the one it has compiled when size and second of the change are the same."""
+    for path in changed:
+        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+            compiled.unlink(missing_ok=True)
+
+
 class _Web(uvicorn.Server):
-    """uvicorn, stopped by a signal without raising it again: what comes after is for the caller to do."""
+    """uvicorn, stopped by a signal without raising it again: what comes after is for the caller to do.
+
+    `on_start` is called when requests are taken and a signal would stop the server as it should.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+    def beside(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run something beside the server, which stops when that fails."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._work_ended)
+        return task
+
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._cancel)
+
+    def _cancel(self) -> None:
+        for task in self.server_state.tasks:
+            task.cancel()  # the app answers 503
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOPS:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _STOPS:
                 loop.remove_signal_handler(number)
 
 

@@ -3,6 +3,7 @@
 Plain ASGI under uvicorn, no framework in the hot path.
 """
 
+import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -43,12 +44,14 @@ class App:
         if scope["type"] != "http":
             return  # uvicorn closes a websocket that is not accepted with 403
         began = time.perf_counter()
+        request = _request(scope)
         try:
             body = await _read(receive)
+            response = fail("http", "too large") if body is None else await self._answer(request._replace(body=body))
         except ConnectionAbortedError:
             return  # a request that was never whole is no request
-        request = _request(scope, body or b"")
-        response = fail("http", "too large") if body is None else await self._answer(request)
+        except asyncio.CancelledError:  # the server stops, and the request has had the time that it gives
+            response = fail("http", "timeout")
         await _send(send, request, response)
         self._log(request, response, time.perf_counter() - began)
 
@@ -79,7 +82,7 @@ async def _read(receive: Receive) -> bytes | None:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _request(scope: Scope, body: bytes) -> Request:
+def _request(scope: Scope) -> Request:
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     client = scope["client"]
     return Request(
@@ -87,7 +90,6 @@ def _request(scope: Scope, body: bytes) -> Request:
         scope["raw_path"].decode("latin-1"),
         scope["query_string"].decode("latin-1"),
         headers,
-        body,
         request_id=str(uuid.uuid4()),
         source_ip=client[0] if client else "127.0.0.1",
         time=time.time(),

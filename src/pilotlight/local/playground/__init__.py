@@ -1,12 +1,12 @@
 """The pages that the server has of its own: a form for each function at /, the OpenAPI document, their data."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 import pilotlight
+from pilotlight import project
 from pilotlight.events import Request, Response
 from pilotlight.local import openapi
 from pilotlight.local.describe import Description
@@ -62,15 +62,8 @@ class Playground:
             "hint": found.hint,
             "doc": found.schema.get("doc", ""),
             "input": found.schema.get("input"),
-            "event": _saved_event(function),
+            "event": project.saved_event(function),
         }
-
-
-def _saved_event(function: Function) -> object:
-    try:
-        return json.loads((function.root / "events" / f"{function.name}.json").read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 def _json(value: object) -> Response:

@@ -1,0 +1,140 @@
+"""What the pages say is run: commands against real servers, code as real services, answers compared."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from conftest import RunningServer
+from pilotlight.settings import Cors, FunctionSettings, Settings
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = (".ci", "benchmarks", "docs", "examples", "requirements", "src", "tests")
+FILES = [
+    path
+    for path in (*ROOT.glob("*"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*")))
+    if path.is_file() and "__pycache__" not in path.parts
+]
+PAGES = sorted(path for path in FILES if path.suffix == ".md")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+SERVED = "http://127.0.0.1:8080"
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+class Block(NamedTuple):
+    """A fenced block: `file` is the name on the line above it, "" for none. ```sh is run, ```text is only shown."""
+
+    file: str
+    language: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    fence = re.compile(r"(?:^`(?P<file>[\w./]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
+    return [Block(match["file"] or "", match["language"], match["text"]) for match in fence.finditer(page)]
+
+
+def shown(page: str) -> Iterator[tuple[str, str]]:
+    """The commands of a page, each with the answer that follows it, "" for none."""
+    listed = blocks(page)
+    for block, after in zip_longest(listed, listed[1:]):
+        if block.language == "sh":
+            yield block.text, after.text if after and after.language == "json" else ""
+
+
+def run(command: list[str], folder: Path) -> str:
+    """What it prints; the commands are those of this environment, as after an installation."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "PATH": path})
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def stable(answer: str) -> object:
+    """An answer without the fields that differ from run to run."""
+    fields = json.loads(answer)
+    return {name: value for name, value in fields.items() if not name.startswith("t_") and name != "requestId"}
+
+
+def write_files(page: str, folder: Path) -> None:
+    for block in blocks(page):
+        if block.file:
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+
+
+def run_commands(page: str, folder: Path, url: str) -> None:
+    """Run every command of the page, against the server at `url`."""
+    for command, answer in shown(page):
+        output = run(["bash", "-euc", command.replace(SERVED, url)], folder)
+        if answer:
+            assert stable(output) == stable(answer), command
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Path:
+    """The service of the tutorial, as far as its files and its model."""
+    run(["pilotlight", "new", "minimal", "flats"], tmp_path)
+    folder = tmp_path / "flats"
+    write_files(TUTORIAL, folder)
+    run(["python", "make_model.py"], folder)
+    return folder
+
+
+def test_the_tutorial(service: Path, start_server: Callable[..., RunningServer]) -> None:
+    made = "pilotlight new minimal flats\n"
+    assert TUTORIAL.count(made) == 1  # which `service` has done
+    server = start_server(service, "--no-reload")
+    run_commands(TUTORIAL.replace(made, "true\n"), service, server.url)
+
+
+def test_the_readme(service: Path, start_server: Callable[..., RunningServer]) -> None:
+    write_files(README, service)
+    (service / "examples").symlink_to(ROOT / "examples")
+    examples = sorted(path.parent for path in ROOT.glob("examples/*/pilotlight.toml"))
+    server = start_server(*examples, "--no-reload")
+    run_commands(README, service, server.url)
+    assert json.loads((service / "answer.json").read_bytes())["label"] == "positive"
+    [program] = [block.text for block in blocks(README) if block.language == "python" and not block.file]
+    assert '"label": "negative"' in run([sys.executable, "-c", program.replace(SERVED, server.url)], service)
+
+
+def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
+    rows = re.findall(r"^\|[^|]+\| ([\d.]+) ms \| \[\w+\]\((benchmarks/results/\w+\.md)\) \|$", README, re.M)
+    assert len(rows) == 4
+    for figure, page in rows:
+        assert f"| {figure} |" in (ROOT / page).read_text(encoding="utf-8"), f"{page} does not say {figure} ms"
+
+
+@every_page
+def test_local_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@every_page
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = re.findall(r"(?:`|^)make ([\w-]+)", page.read_text(encoding="utf-8"), re.M)
+    assert set(named) <= targets
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^### `(\w+)`$", page, re.M))
+    tables = {"cors", "defaults", "functions"}
+    fields = {*Settings.__struct_fields__, *Cors.__struct_fields__, *FunctionSettings.__struct_fields__}
+    assert documented == fields - tables
+
+
+def test_no_file_names_a_machine_or_a_package_index() -> None:
+    forbidden = re.compile(rb"(?<![\w.])/(?:work|root)/|pypi\.org|files\.pythonhosted\.org")
+    assert [path for path in FILES if forbidden.search(path.read_bytes())] == []
