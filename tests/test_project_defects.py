@@ -15,6 +15,10 @@ from pilotlight.settings import Cors, FunctionSettings, Settings
 PROJECTS = Path(__file__).parent / "projects"
 
 REFUSED = {
+    "file-named-like-the-folder": (
+        "{folder}/inference.py: Python takes this file for the folder inference/ beside it",
+        "rename the file",
+    ),
     "binary-types-behind-http": (
         "{folder}/pilotlight.toml: functions.qa.binary_media_types: only a REST API has them, and the front is 'http'",
         'set front = "rest", or leave one of the two out',
@@ -49,13 +53,13 @@ REFUSED = {
     "front-like-a-message": (
         '{folder}/pilotlight.toml: functions.qa.front: expected one of http, rest, url, got "rest - at `$.cors`"',
         "What stands before the function: an HTTP API, a REST API or a function URL. Without it: rest with "
-        "`binary_media_types`, url when the handler is a generator (only there it streams), else http. "
+        "`binary_media_types`, url when the handler is a generator, else http. "
         'Example: front = "rest"',
     ),
     "front-unknown": (
         '{folder}/pilotlight.toml: functions.qa.front: expected one of http, rest, url, got "graphql"',
         "What stands before the function: an HTTP API, a REST API or a function URL. Without it: rest with "
-        "`binary_media_types`, url when the handler is a generator (only there it streams), else http. "
+        "`binary_media_types`, url when the handler is a generator, else http. "
         'Example: front = "rest"',
     ),
     "function-name-too-long": (

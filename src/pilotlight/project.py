@@ -118,6 +118,9 @@ def load(folder: Path) -> Project:
 
 
 def _discover(folder: Path) -> list[Path]:
+    shadow = folder / f"{FOLDER}.py"
+    if shadow.exists():
+        raise ProjectError(f"{shadow}: Python takes this file for the folder {FOLDER}/ beside it", "rename the file")
     files = sorted(path for path in (folder / FOLDER).glob("*.py") if path.name[0] not in "_." and not path.is_dir())
     if not files:
         hint = f"write {FOLDER}/NAME.py with a handler in it, or start from an example with `pilotlight new`"

@@ -118,7 +118,7 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             Front,
             setting(
                 "What stands before the function: an HTTP API, a REST API or a function URL. Without it: rest with "
-                "`binary_media_types`, url when the handler is a generator (only there it streams), else http.",
+                "`binary_media_types`, url when the handler is a generator, else http.",
                 "rest",
                 default="http",
             ),

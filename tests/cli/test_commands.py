@@ -120,13 +120,19 @@ def test_new_leaves_the_weights_to_their_command(tmp_path: Path) -> None:
     status, err = said(run("invoke", "kim_cnn", folder=tmp_path / "deep/review"))
     message, hint = err.splitlines()
     assert (status, message) == (1, "error: the model of kim_cnn is not installed")
-    assert "python -m train.train" in hint
+    assert hint == "hint: sh train/install.sh"
 
 
 def test_new_fills_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert run("new", "minimal", "empty", folder=tmp_path)[0] == 0
     assert (tmp_path / "empty/pilotlight.toml").exists()
+    (tmp_path / "here").mkdir()
+    assert run("new", "minimal", ".", folder=tmp_path / "here")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == sorted(
+        path.name for path in (tmp_path / "empty").iterdir()
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "here"]
 
 
 @pytest.mark.parametrize("name", ["a folder", "a file"])

@@ -433,6 +433,23 @@ def test_a_change_is_served_and_a_mistake_is_not(tmp_path: Path, start_server: S
     assert httpx.post(f"{started.url}/two").status_code == 404
 
 
+def test_what_a_function_writes_into_its_folder_is_no_change(tmp_path: Path, start_server: Start) -> None:
+    code = """
+        import pathlib, time
+        pathlib.Path("cache.db").write_text(str(time.time()))
+
+        def handler(event, context):
+            return 1
+    """
+    started = start_server(write(tmp_path, {"inference/one.py": code}))
+    started.wait_for("described")
+    assert httpx.post(f"{started.url}/one").json() == 1
+    time.sleep(1)
+    write(tmp_path, {"inference/two.py": answering(2)})
+    started.wait_for("reloaded")
+    assert [line["event"] for line in started.lines].count("reloaded") == 1
+
+
 def test_without_reload_nothing_changes(tmp_path: Path, start_server: Start) -> None:
     started = start_server(write(tmp_path, {"inference/one.py": answering(1)}), "--no-reload")
     write(tmp_path, {"inference/two.py": answering(2)})

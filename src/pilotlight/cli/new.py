@@ -1,6 +1,7 @@
 """`pilotlight new`: a service of one's own, started from one of the examples."""
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import click
@@ -52,17 +53,20 @@ def new(template: str, folder: Path | None, as_json: bool) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Whole or not at all: a copy beside the target is moved into place."""
+    """Whole or not at all: what was copied beside the target is moved into place."""
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise UsageError(f"making {target}: it is there already and not empty", "name a folder that is not there yet")
-    part = target.parent / f".{target.name}.part"
+    place = target.resolve()
+    part = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, part, ignore=_LEFT_OUT)
-        if target.exists():
-            target.rmdir()
-        part.rename(target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+        shutil.copytree(source, part / "service", ignore=_LEFT_OUT)
+        place.mkdir(exist_ok=True)  # it may be the folder that the shell is in, which stays the same folder
+        for path in (part / "service").iterdir():
+            path.rename(place / path.name)
     except OSError as error:
         raise UsageError(f"making {target}: {error.strerror}", "name another folder") from None
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)

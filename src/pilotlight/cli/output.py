@@ -1,6 +1,7 @@
 """What the commands print, for people and, with --json, for programs."""
 
 import json
+import os
 import sys
 
 import click
@@ -12,7 +13,11 @@ def examples(*commands: str) -> str:
 
 
 def line(text: str = "") -> None:
-    click.echo(text)
+    """A line on stdout. When nobody reads it any more, as after `| head`, a server serves on in silence."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
@@ -36,4 +41,4 @@ def explain(message: str, hint: str = "") -> None:
 
 def record(**fields: object) -> None:
     """One JSON object on a line of its own."""
-    click.echo(json.dumps(fields, ensure_ascii=False, default=str))
+    line(json.dumps(fields, ensure_ascii=False, default=str))

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 from pilotlight.errors import InputError, PilotlightError
 
 API = "/2018-06-01/runtime"
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 Handler = Callable[[Any, "Context"], object]
 
@@ -265,11 +266,11 @@ def describe_error(error: BaseException) -> dict[str, object]:
 
 
 def _stack(error: BaseException) -> list[str]:
-    """The frames below this module, as `traceback` prints them."""
+    """The frames of the user's code and its libraries, as `traceback` prints them; Pilotlight's own say nothing."""
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)
-    return traceback.format_list([frame for frame in frames if frame.filename != __file__])
+    return traceback.format_list([frame for frame in frames if not frame.filename.startswith(_PACKAGE)])
 
 
 def _log(error: BaseException) -> None:

@@ -30,14 +30,13 @@ _ERROR = {
 
 def document(title: str, version: str, functions: Sequence[Described]) -> dict[str, object]:
     """The document of functions, each `(routes, name, description)`: routes are `(method, path)` in API Gateway's
-    spelling, the description is `pilotlight.function.describe`'s. ANY stands for GET and POST; a catch-all route, which
-    has no path, is left out.
+    spelling, the description is `pilotlight.function.describe`'s. ANY stands for GET and POST.
     """
     schemas: dict[str, Any] = {"Error": _ERROR}
     paths: dict[str, dict[str, object]] = {}
     for routes, name, description in functions:
         parts = _parts(name, description, schemas)
-        for method, path in ((m, p) for m, p in _expanded(routes) if p.startswith("/")):
+        for method, path in _expanded(routes):
             operations = paths.setdefault(path.replace("+}", "}"), {})
             operations.setdefault(method.lower(), _operation(method, path, name, {**description, **parts}))
     return {
