@@ -9,12 +9,16 @@ import textwrap
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from pilotlight import project
 from pilotlight.project import Project
 
 MakeService = Callable[..., Project]
+
+hypothesis.settings.register_profile("shared machine", deadline=None)  # a deadline would measure the neighbours
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotlight.errors import ProjectError
@@ -358,7 +358,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(deadline=None)
 @given(FILE)
 def test_whatever_the_settings_say_they_load_or_are_refused(folder: Path, raw: Mapping[str, object]) -> None:
     file = folder / "pilotlight.toml"

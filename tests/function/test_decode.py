@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Optional, TypedDict, Uni
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotlight.errors import FunctionError, InputError
@@ -203,7 +203,6 @@ def outcome(read: Any) -> object:
         return InputError
 
 
-@settings(deadline=None)  # the first example imports what the others find loaded
 @given(PLAIN, VALUES)
 def test_plain_types_are_read_as_msgspec_reads_them(annotation: Any, value: object) -> None:
     """Where they differ: half a surrogate pair and an infinite number, which msgspec takes and no client can mean."""

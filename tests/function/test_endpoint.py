@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 import numpy
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotlight.errors import FunctionError, InputError, ModelNotInstalled
@@ -459,14 +459,12 @@ JSON = st.recursive(
 FIELDS = ("body", "headers", "rawQueryString", "queryStringParameters", "pathParameters", "isBase64Encoded", "cookies")
 
 
-@settings(deadline=None)  # the first example imports what the others find loaded
 @given(st.sampled_from([qa, greet, rate, count, echo]), st.dictionaries(st.sampled_from(FIELDS), JSON))
 def test_any_event_behind_http_is_answered(handler: Any, fields: dict[str, Any]) -> None:
     result = handler({**fields, "requestContext": {"http": {"method": "POST"}}}, None)
     assert result["statusCode"] in (200, 400, 415, 500)
 
 
-@settings(deadline=None)  # the first example imports what the others find loaded
 @given(st.sampled_from([qa, greet, rate, count, echo]), JSON)
 def test_any_json_body_is_answered(handler: Any, value: object) -> None:
     result = handler(http(json.dumps(value)), None)
@@ -476,7 +474,6 @@ def test_any_json_body_is_answered(handler: Any, value: object) -> None:
 KINDS = ["", "application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"]
 
 
-@settings(deadline=None)  # the first example imports what the others find loaded
 @given(st.sampled_from([qa, greet, rate, count, echo]), st.binary(), st.sampled_from(KINDS))
 def test_any_bytes_are_answered(handler: Any, body: bytes, kind: str) -> None:
     assert handler(http(body, kind), None)["statusCode"] in (200, 400, 415)

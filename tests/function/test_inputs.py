@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotlight.function.endpoint import endpoint
@@ -116,7 +116,6 @@ def test_refused(handler: Any, event: dict[str, Any], status: int, message: str)
     assert json.loads(result["body"])["message"].startswith(message)
 
 
-@settings(deadline=None)  # the first example imports what the others find loaded
 @given(st.lists(st.sampled_from([IMAGE, END, b"--b 1", b"\r\n", b"\n", b'name="image"', b"\xff"])), st.binary())
 def test_a_damaged_form_is_refused(pieces: list[bytes], tail: bytes) -> None:
     assert caption(http(b"".join(pieces) + tail, FORM))["statusCode"] in (200, 400)

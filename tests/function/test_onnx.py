@@ -186,7 +186,7 @@ def test_outputs_may_be_chosen_and_feeds_come_in_any_order(tmp_path: Path) -> No
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_arrays_of_any_type_and_shape_survive(identities: dict[str, Session], data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(sorted(identities)))
     shapes = npst.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9)

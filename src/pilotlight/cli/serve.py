@@ -72,7 +72,8 @@ def _listening(url: str, functions: Sequence[Function]) -> None:
     output.line(f"\n  Try them in a browser: {url}/")
     example = curl(url, functions)
     if example:
-        output.line(f"  Or here:\n\n  {example}\n")
+        output.line(f"  Or here:\n\n  {example}")
+    output.line("\n  Not isolated: functions run as you do, with your files and network.\n")
 
 
 def curl(url: str, functions: Sequence[Function]) -> str:

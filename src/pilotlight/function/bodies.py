@@ -90,9 +90,8 @@ def parsed(body: bytes) -> object:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at line {error.lineno} column {error.colno}"
-    except (
-        ValueError
-    ):  # Python's limit on the digits of an int, docs.python.org/3/library/stdtypes.html#int-max-str-digits
+    except ValueError:
+        # Python's limit on the digits of an int: docs.python.org/3/library/stdtypes.html#int-max-str-digits
         reason = "a number has too many digits"
     except RecursionError:
         reason = "nested too deeply"
