@@ -34,6 +34,7 @@ clean:
 
 # Serving needs no dependency of ONNX Runtime's Python module: only the library in its wheel is used.
 .venv/installed: requirements/serve.txt pyproject.toml
+	@echo 'Installing what serving needs, once ...'
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/serve.txt
 	.venv/bin/pip install $(PIP_FLAGS) --no-deps --editable .

@@ -79,8 +79,14 @@ class Function(Struct, frozen=True, kw_only=True):
 
     @property
     def is_installed(self) -> bool:
-        """Whether the model is there, when the function names one."""
-        return not self.model or (self.root / self.model).exists()
+        """Whether the model is there, when the function names one: a file, or a folder with a `model.onnx`."""
+        path = self.root / self.model
+        return not self.model or path.is_file() or (path / "model.onnx").is_file()
+
+    @property
+    def how_to_install(self) -> str:
+        """The one command that installs the model, or where to put it."""
+        return f"install it with: {self.install}" if self.install else f"put it at {self.model}"
 
     @property
     def event_file(self) -> Path:

@@ -151,7 +151,7 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         setting(
             "The command that installs a model that does not ship. Until it is there, requests are answered with this.",
-            "pilotlight optimize hf://org/name --task question-answering",
+            "sh train/install.sh",
         ),
     ] = ""
     runtime: Annotated[

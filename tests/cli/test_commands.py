@@ -120,7 +120,7 @@ def test_new_leaves_the_weights_to_their_command(tmp_path: Path) -> None:
     status, err = said(run("invoke", "kim_cnn", folder=tmp_path / "deep/review"))
     message, hint = err.splitlines()
     assert (status, message) == (1, "error: the model of kim_cnn is not installed")
-    assert hint == "hint: sh train/install.sh"
+    assert hint == "hint: install it with: sh train/install.sh"
 
 
 def test_new_fills_an_empty_folder(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ NOT_JSON = "names and texts are in double quotes, and all of it in single quotes
          "start byte", NOT_JSON),
         (["syntax"], b"", 1, "inference/syntax.py, line 1: this is not Python: '(' was never closed",
          "correct the syntax"),
-        (["absent"], b"", 1, "the model of absent is not installed", "make absent"),
+        (["absent"], b"", 1, "the model of absent is not installed", "install it with: make absent"),
     ],
 )  # fmt: skip
 def test_invoke_says_what_keeps_it_from_running(

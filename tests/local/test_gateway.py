@@ -52,7 +52,7 @@ HTTP_ERROR = '{"message":"Internal Server Error"}'
          (413, '{"message":"Request must be smaller than 6291556 bytes for the InvokeFunction operation"}')),
         (fails(NotFound("gone")), (404, '{"message":"Not Found"}'), (403, '{"message":"Missing Authentication Token"}'),
          (404, '{"Message":null}')),
-        (fails(ModelNotInstalled("the model of qa is not installed", "make models")),
+        (fails(ModelNotInstalled("the model of qa is not installed", "install it with: make models")),
          (503, '{"message": "the model of qa is not installed; install it with: make models"}'),
          (503, '{"message": "the model of qa is not installed; install it with: make models"}'),
          (503, '{"message": "the model of qa is not installed; install it with: make models"}')),
@@ -91,6 +91,12 @@ def test_unknown_routes_are_not_found() -> None:
     assert asyncio.run(empty(Request("GET", "/nowhere"))) == Response(
         404, (("content-type", "application/json"),), b'{"message":"Not Found"}'
     )
+
+
+def test_a_known_path_without_that_method_is_answered_by_its_own_front_end() -> None:
+    rest = gateway(lambda call: Result(b""), ("POST", "/echo", Target("service--echo", "POST /echo", "rest")))
+    response = asyncio.run(rest(Request("GET", "/echo")))
+    assert (response.status, response.body) == (403, b'{"message":"Missing Authentication Token"}')
 
 
 def test_a_request_over_10_mb_does_not_reach_the_function() -> None:

@@ -276,8 +276,8 @@ def test_a_missing_model_is_said_with_the_command_that_installs_it(make_service:
     async def body(pool: Pool) -> Result:
         with pytest.raises(ModelNotInstalled, match="the model of echo is not installed") as caught:
             await pool(call())
-        assert caught.value.hint == "make models"
-        (tmp_path / "service" / "models" / "echo").mkdir(parents=True)
+        assert caught.value.hint == "install it with: make models"
+        write(tmp_path / "service", {"models/echo/model.onnx": "its weights"})
         return await pool(call())
 
     assert run([function], body).error == ""

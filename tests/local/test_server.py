@@ -357,7 +357,7 @@ def test_what_is_broken_is_said_at_the_start(broken: tuple[RunningServer, Path])
     look = "`pilotlight invoke {} --dir " + f"{folder}/service` shows where"
     assert said == {
         "service--good": ("", ""),
-        "service--absent": ("its model is not installed", "make absent"),
+        "service--absent": ("its model is not installed", "install it with: make absent"),
         "service--imports": (
             "Unable to import module 'inference.imports': No module named 'nothing_of_that_name'",
             "install it (into the service's .venv, where there is one), or correct the name",

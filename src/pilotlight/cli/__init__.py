@@ -23,7 +23,7 @@ from pilotlight.errors import PilotlightError
 )
 @click.version_option(pilotlight.__version__, prog_name="pilotlight")
 def cli() -> None:
-    """A Python function with a model becomes an HTTP inference API: on this machine exactly as on AWS Lambda."""
+    """A Python function with a model becomes an HTTP inference API: on this machine as on AWS Lambda."""
 
 
 for command in (new, serve, invoke, completion):

@@ -1,5 +1,6 @@
 """`pilotlight new`: a service of one's own, started from one of the examples."""
 
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import pilotlight
+from pilotlight import project
 from pilotlight.cli import output
 from pilotlight.errors import UsageError
 from pilotlight.settings_file import nearest
@@ -49,7 +51,10 @@ def new(template: str, folder: Path | None, as_json: bool) -> None:
         output.record(template=source.name, folder=str(target))
         return
     output.line(f"Made {target} from the template {template}.")
-    output.line(f"Next: pilotlight serve {target}")
+    for function in project.load(target).functions:
+        if not function.is_installed:
+            output.line(f"The model of {function.name} is not there; in the new folder, {function.how_to_install}")
+    output.line(f"Next: pilotlight serve {shlex.quote(str(target))}")
 
 
 def _copy(source: Path, target: Path) -> None:

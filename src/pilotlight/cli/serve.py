@@ -45,6 +45,8 @@ def serve(folders: tuple[Path, ...], host: str, port: int, memory: int | None, r
     """
     options = server.Options(folders or (Path("."),), host, port, memory or 0, reload)
     uvloop.run(server.serve(options, _json_reporter() if as_json else _text_reporter()))
+    if not as_json:
+        output.line("Stopped.")
 
 
 def _text_reporter() -> server.Reporter:

@@ -25,6 +25,7 @@ from pilotlight.function.encode import joined, json_response, to_bare, to_respon
 if TYPE_CHECKING:
     from asyncio import Runner
 
+_FOLDER = __file__.removesuffix("endpoint.py")
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _T = TypeVar("_T")
@@ -98,7 +99,10 @@ def _failure(error: Exception, request_id: str) -> Response:
 def _log(error: Exception, request_id: str) -> None:
     import traceback
 
-    lines = traceback.format_exception(error)
+    frames = error.__traceback__
+    while frames and frames.tb_next and frames.tb_frame.f_code.co_filename.startswith(_FOLDER):
+        frames = frames.tb_next  # the user's own come after ours
+    lines = traceback.format_exception(type(error), error, frames)
     sys.stderr.write(f"{request_id}: answering the request failed\n{''.join(lines)}")
     sys.stderr.flush()
 

@@ -16,7 +16,7 @@ from pilotlight.local import process
 from pilotlight.project import Function
 
 _TIMEOUT = 60.0  # seconds; longer than any init phase that Lambda allows on demand
-_AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # the requests that are answered meanwhile need the other processors
+_AT_ONCE = 2 + (os.cpu_count() or 1)  # some wait for a disk or a network, and must not keep the others waiting
 
 
 _HINTS = {
@@ -59,8 +59,10 @@ class Describer:
         self._tasks[function.key] = asyncio.get_running_loop().create_task(self._describe(function))
 
     async def _describe(self, function: Function) -> None:
-        async with self._slots:
-            description = await describe(function)
+        description = known_defect(function)
+        if description is None:
+            async with self._slots:
+                description = await describe(function)
         self.descriptions[function.key] = description
         self._done(function, description)
 
@@ -70,12 +72,17 @@ class Describer:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
-async def describe(function: Function) -> Description:
-    """The description of one function, from a process that is gone when this returns."""
+def known_defect(function: Function) -> Description | None:
+    """What is wrong with a function as far as its files tell without being run."""
     if function.defect:
         return Description({}, function.defect, function.hint)
     if not function.is_installed:
-        return Description({}, "its model is not installed", function.install or f"put it at {function.model}")
+        return Description({}, "its model is not installed", function.how_to_install)
+    return None
+
+
+async def describe(function: Function) -> Description:
+    """The description of one function, from a process that is gone when this returns."""
     folder = process.make_folder()
     try:
         return await _ask(function, process.variables(function, "127.0.0.1:0", folder))

@@ -186,7 +186,8 @@ class Environment:
         self._exited.set_result(status)
         reason = f"Error: {_exit_reason(status)}"
         self._fail_init("Runtime.ExitError", reason)
-        self._answer(failure("Runtime.ExitError", reason, self._current.request_id if self._current else ""))
+        if self._current is not None:
+            self._end(failure("Runtime.ExitError", reason, self._current.request_id))
         self._finish()
         self._release()
         self._on_exit(self)
@@ -239,8 +240,14 @@ class Environment:
     def _time_out(self) -> None:
         if self._current is None:
             return
-        self._answer(failure("Sandbox.Timedout", timed_out(self.function.timeout), self._current.request_id))
+        self._end(failure("Sandbox.Timedout", timed_out(self.function.timeout), self._current.request_id))
         self._kill()
+
+    def _end(self, result: Result) -> None:
+        """Lambda, not the function, ends the current invocation: then nobody else has said why."""
+        if self._current is not None and not self._current.answered:
+            self._log(f"[ERROR] {result.payload.decode()}")
+            self._answer(result)
 
     def _answer(self, result: Result) -> None:
         """Give the current invocation its result, once."""

@@ -60,6 +60,7 @@ class Fleet:
     async def invoke(self, call: Call) -> Result:
         """Run one invocation in an environment that is free, or in a new one. Raises Throttled, ModelNotInstalled."""
         if self._requests >= self._concurrency:
+            self._log(f"[ERROR] Throttled: all {self._concurrency} of the function's concurrency are in use")
             raise Throttled("Rate Exceeded.", f"raise the concurrency of {self.function.name}")
         self._requests += 1
         try:
@@ -68,6 +69,8 @@ class Fleet:
                 environment = await self._acquire()
             return await environment.invoke(call)
         except InitError as error:
+            if not error.payload:  # else the runtime has reported it, and logged it too
+                self._log(f"[ERROR] {error}")
             return error.result(call)
         finally:
             self._requests -= 1
@@ -90,7 +93,7 @@ class Fleet:
         if self.idle:
             return self.idle.popitem()[0]  # the one used last, so that the others grow old enough to go
         if not self.function.is_installed:
-            raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.install)
+            raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.how_to_install)
         loop = asyncio.get_running_loop()
         place = Place(self._machine.next_number(), loop.create_future())
         self.waiting.append(place)

@@ -97,7 +97,8 @@ class Gateway:
             return preflight
         found = self.match(request.method, request.path)
         if found is None:
-            return fail("http", "not found")
+            others = self._router.targets_at(request.path)  # of other methods
+            return fail(others[0].front if others else "http", "not found")
         target = found.target
         request = request._replace(route=target.route, path_parameters=found.parameters)
         response = _clean(await self._integrate(request, target))
@@ -140,7 +141,7 @@ class Gateway:
         except MalformedResult:
             return fail(target.front, "function")
         except ModelNotInstalled as error:
-            return _unavailable(f"{error}; install it with: {error.hint}" if error.hint else str(error))
+            return _unavailable(f"{error}; {error.hint}" if error.hint else str(error))
 
 
 def fail(front: Front, failure: Failure) -> Response:

@@ -146,7 +146,7 @@ def _translate(error: InvokeError | ModelNotInstalled) -> _Refused:
         case PayloadTooLarge():
             return _Refused(413, "RequestTooLargeException", str(error))
         case _:
-            text = f"{error}; install it with: {error.hint}" if error.hint else str(error)
+            text = f"{error}; {error.hint}" if error.hint else str(error)
             return _Refused(503, "ServiceException", text, "Service")
 
 
