@@ -348,8 +348,9 @@ def test_serves_on_after_an_exit_at_full_concurrency(make_service: MakeService) 
 def test_serves_on_after_the_system_had_nothing_left(echo: Function) -> None:
     async def body(pool: Pool) -> list[str]:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 2, hard))
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 2, hard))
         try:
             failed = await asyncio.gather(*(pool(call()) for _ in range(3)))
         finally:
@@ -361,21 +362,23 @@ def test_serves_on_after_the_system_had_nothing_left(echo: Function) -> None:
     assert run([echo], body) == ["starting the environment: Too many open files", ""]
 
 
-def test_a_busy_function_leaves_room_to_one_that_waits(make_service: MakeService) -> None:
-    files = {"inference/echo.py": ECHO, "inference/other.py": ECHO}
-    functions = list(make_service(files, "[defaults]\nmemory = 1024").functions)
+@pytest.mark.parametrize("memory", [128, 512, 1024])
+def test_busy_functions_leave_room_to_one_that_waits(make_service: MakeService, memory: int) -> None:
+    toml = f"[functions.echo]\nmemory = 128\n[functions.other]\nmemory = {memory}"
+    functions = list(make_service({"inference/echo.py": ECHO, "inference/other.py": ECHO}, toml).functions)
 
     async def body(pool: Pool) -> str:
         async def keep_busy() -> None:
             while True:
                 await pool(call("echo", seconds=0.02))
 
-        busy = [asyncio.create_task(keep_busy()) for _ in range(3)]
+        busy = [asyncio.create_task(keep_busy()) for _ in range(10)]
         await asyncio.sleep(0.3)
-        result = await asyncio.wait_for(pool(call("other")), 10)
+        result = await asyncio.wait_for(pool(call("other")), 15)
+        after = await asyncio.wait_for(pool(call("echo")), 15)
         for task in busy:
             task.cancel()
         await asyncio.gather(*busy, return_exceptions=True)
-        return result.error
+        return result.error + after.error
 
     assert run(functions, body, memory=1024) == ""

@@ -94,7 +94,7 @@ class Environment:
     @property
     def is_idle(self) -> bool:
         """Whether it can take an invocation."""
-        return self._waiting is not None
+        return self._waiting is not None and not self._is_killed
 
     @property
     def is_finishing(self) -> bool:
@@ -179,6 +179,7 @@ class Environment:
             self._kill_group()
 
     def _process_exited(self, status: int) -> None:
+        self._is_killed = True
         self._kill_group()  # what it had started and left behind
         self._read_log()
         if self._partial_line:

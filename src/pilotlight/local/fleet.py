@@ -78,7 +78,7 @@ class Fleet:
     @property
     def is_done(self) -> bool:
         """Whether nothing runs, waits or is being stopped here."""
-        return not (self.environments or self.waiting or self._stops)
+        return not (self._requests or self.environments or self._starts or self._stops)
 
     @property
     def is_starved(self) -> bool:
@@ -90,6 +90,8 @@ class Fleet:
         return self.function.concurrency or limits.CONCURRENCY_ACCOUNT
 
     async def _acquire(self) -> Environment:
+        if self._is_closed:
+            raise asyncio.CancelledError  # as those that were waiting
         if self.idle:
             return self.idle.popitem()[0]  # the one used last, so that the others grow old enough to go
         if not self.function.is_installed:
@@ -111,6 +113,7 @@ class Fleet:
         """The caller is gone. What it was given in the same moment goes to the next in line."""
         if place in self.waiting:
             self.waiting.remove(place)
+            self._machine.room_changed()  # functions that stood back for it may go on
         elif not place.environment.cancelled() and place.environment.exception() is None:
             self._offer(place.environment.result())
 
@@ -122,6 +125,7 @@ class Fleet:
             not self._is_closed
             and self._starting < min(len(self.waiting), _STARTS_AT_ONCE)
             and len(self.environments) < self._concurrency
+            and not self._machine.is_others_turn(self.waiting[0].number)
             and self._machine.has_room(self.function.memory)
         ):
             self._starting += 1
