@@ -14,6 +14,11 @@ SAMPLES = "aws-sam-cli==1.170.0\n"  # its wheel's sample events and emulator are
 
 # ONNX Runtime's Python module needs these; its library alone, which serving loads, needs none.
 UNUSED = ("numpy", "protobuf", "flatbuffers", "packaging")
+# Tokenizers asks the hub only for models by name, which serving never does.
+UNUSED_BY_TOKENIZERS = (
+    *("huggingface-hub", "filelock", "fsspec", "hf-xet", "pyyaml", "tqdm"),
+    *("httpx", "httpx2", "httpx2-jsfetch", "httpcore2", "truststore"),
+)
 COMMON = ("--universal", "--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url", "--quiet")
 
 
@@ -29,7 +34,8 @@ def without(*packages: str) -> list[str]:
 
 if __name__ == "__main__":
     extras = ("--extra", "onnx")
-    compile_lock("serve", "--generate-hashes", *extras, *without(*UNUSED))
+    unused = without(*UNUSED, *UNUSED_BY_TOKENIZERS)
+    compile_lock("serve", "--generate-hashes", *extras, "--extra", "text", *unused)
     compile_lock("dev", "--generate-hashes", *extras, "--extra", "test", "--extra", "check")
     compile_lock("samples", "--generate-hashes", "--no-deps", source="-", text=SAMPLES)
     compile_lock("train", "--extra", "train")  # used as constraints: a CPU build of torch needs none of CUDA
