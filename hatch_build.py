@@ -5,7 +5,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LEFT_OUT = {"__pycache__", ".venv", "models"}
+LEFT_OUT = {"__pycache__", ".venv", "models", "data", "run"}  # what is trained, and what training leaves behind
 
 
 class TemplatesHook(BuildHookInterface[Any]):
@@ -17,5 +17,5 @@ class TemplatesHook(BuildHookInterface[Any]):
         examples = Path(self.root) / "examples"
         for path in sorted(examples.rglob("*")):
             inside = path.relative_to(examples)
-            if path.is_file() and not LEFT_OUT & set(inside.parts):
+            if path.is_file() and path.suffix != ".pt" and not LEFT_OUT & set(inside.parts):
                 build_data["force_include"][str(path)] = f"pilotlight/templates/{inside.as_posix()}"

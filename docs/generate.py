@@ -70,8 +70,15 @@ def pages() -> dict[Path, str]:
 
 def cli_page(group: click.Group) -> str:
     top = click.Context(group, info_name="pilotlight", **group.context_settings)
-    contexts = [top, *(click.Context(each, parent=top, info_name=name) for name, each in group.commands.items())]
-    return _CLI_HEAD + "".join(f"{line}\n" for context in contexts for line in _command(context))
+    return _CLI_HEAD + "".join(f"{line}\n" for context in _contexts(top) for line in _command(context))
+
+
+def _contexts(context: click.Context) -> Iterator[click.Context]:
+    """The command and all below it."""
+    yield context
+    if isinstance(context.command, click.Group):
+        for name, each in context.command.commands.items():
+            yield from _contexts(click.Context(each, parent=context, info_name=name))
 
 
 def _command(context: click.Context) -> Iterator[str]:

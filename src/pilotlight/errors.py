@@ -3,16 +3,20 @@
     PilotlightError              message + hint; the command line prints both, with the exit code of the class
     ├── UsageError               the caller has to change something before it can work (exit code 2)
     │   ├── ProjectError         pilotlight.toml or the layout of the project
-    │   └── PortError            the port is taken or may not be used
+    │   ├── PortError            the port is taken or may not be used
+    │   └── SourceError          what a model is to be made from is missing, unsafe or not reachable
     ├── FunctionError            a user's function cannot be loaded or failed (exit code 1)
     ├── ModelError               a model file is missing, damaged or not what the function expects (exit code 1)
     │   └── ModelNotInstalled    the model does not ship with the project; the hint is the command that installs it
+    ├── OptimizeError            a model cannot be optimised (exit code 1)
+    │   └── FidelityError        the optimised model does not answer as the original does
     └── InvokeError              a call that never reached a function (exit code 1)
         ├── NotFound             no function of that name
         ├── Throttled            the function's concurrency is used up
         └── PayloadTooLarge      the payload is over Lambda's limit
 
     InputError                   a request does not fit the function's annotations: 400 behind HTTP
+    └── InputTooLarge            a field holds more than the function can work through in its time: 413 behind HTTP
 
 This module ships to Lambda: it imports nothing.
 """
@@ -42,6 +46,10 @@ class PortError(UsageError):
     """The port is taken, or this user may not listen on it."""
 
 
+class SourceError(UsageError):
+    """What a model is to be made from is missing, incomplete, not safe to load, or cannot be reached."""
+
+
 class FunctionError(PilotlightError):
     """A function cannot be loaded, or failed."""
 
@@ -52,6 +60,14 @@ class ModelError(PilotlightError):
 
 class ModelNotInstalled(ModelError):
     """The model does not ship with the project; the hint is the command that installs it."""
+
+
+class OptimizeError(PilotlightError):
+    """A model cannot be optimised."""
+
+
+class FidelityError(OptimizeError):
+    """The optimised model does not answer as the original does, by the thresholds that were set."""
 
 
 class InvokeError(PilotlightError):
@@ -80,3 +96,7 @@ class InputError(Exception):
     def __init__(self, *problems: tuple[str, str] | str) -> None:
         self.problems = tuple(("", problem) if isinstance(problem, str) else problem for problem in problems)
         super().__init__("; ".join(f"{field}: {reason}" if field else reason for field, reason in self.problems))
+
+
+class InputTooLarge(InputError):
+    """A field of the request holds more than the function can work through in its time."""

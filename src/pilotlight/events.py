@@ -287,8 +287,13 @@ def to_result(response: Response, version: str) -> dict[str, object]:
     up for base64; every other body is base64. Repeated headers go to `multiValueHeaders` (1.0), or are joined with
     commas, with cookies apart (2.0).
     """
-    headers = [(name.lower(), value) for name, value in response.headers]
     encoded = not (_reads_as_text(response.header("content-type")) and is_utf8(response.body))
+    return {**to_head(response, version), "body": body_text(response.body, encoded), "isBase64Encoded": encoded}
+
+
+def to_head(response: Response, version: str = "2.0") -> dict[str, object]:
+    """`to_result` without the body: also what a streamed answer begins with."""
+    headers = [(name.lower(), value) for name, value in response.headers]
     result: dict[str, object] = {"statusCode": response.status}
     if version == "1.0":
         groups = grouped(headers)
@@ -297,8 +302,7 @@ def to_result(response: Response, version: str) -> dict[str, object]:
     else:
         result["headers"] = joined(pair for pair in headers if pair[0] != "set-cookie")
         result["cookies"] = [value for name, value in headers if name == "set-cookie"]
-    present = {name: value for name, value in result.items() if value}
-    return {**present, "body": body_text(response.body, encoded), "isBase64Encoded": encoded}
+    return {name: value for name, value in result.items() if value}
 
 
 def _reads_as_text(content_type: str) -> bool:

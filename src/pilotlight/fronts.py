@@ -199,6 +199,23 @@ def from_result(payload: bytes, front: str, accept: str = "", binary: Iterable[s
         raise MalformedResult("the answer is nested too deeply") from None
 
 
+def from_head(prelude: bytes) -> Response:
+    """What a function URL makes of the prelude of a streamed answer: a response that has no body yet.
+
+    A missing Content-Type becomes application/octet-stream (belief). Raises `MalformedResult`.
+    """
+    try:
+        answer = _parsed(prelude)
+    except RecursionError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise MalformedResult("the prelude of the answer is not an object")
+    headers = _headers(answer)
+    if all(name != "content-type" for name, _ in headers):
+        headers = [("content-type", "application/octet-stream"), *headers]
+    return _response({"statusCode": answer.get("statusCode")}, "url", headers, decodes=False)
+
+
 def _parsed(payload: bytes) -> object:
     try:
         return json.loads(payload.decode(), parse_constant=_no_constant)
@@ -227,9 +244,13 @@ def _rest(answer: object, decodes: bool) -> Response:
 def _http(answer: object, front: str) -> Response:
     if not isinstance(answer, dict) or answer.get("statusCode") is None:
         return _inferred(answer, front)
+    return _response(answer, front, _headers(answer), decodes=True)
+
+
+def _headers(answer: Mapping[str, object]) -> list[tuple[str, object]]:
     headers = [(name.lower(), value) for name, value in _fields(answer, "headers").items()]
     cookies = [("set-cookie", value) for value in _values("cookies", answer.get("cookies") or [])]
-    return _response(answer, front, [*headers, *cookies], decodes=True)
+    return [*headers, *cookies]
 
 
 def _inferred(answer: object, front: str) -> Response:

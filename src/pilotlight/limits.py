@@ -16,6 +16,7 @@ TMP_MIN = 512  # [quotas]
 TMP_MAX = 10_240  # [quotas]
 ENVIRONMENT_VARIABLES = 4_096  # [quotas]: names and values together
 PAYLOAD = 6_291_556  # [quotas] says 6 MB; the value is what the service reports in its error: 6 MiB and 100 bytes
+STREAMED_PAYLOAD = 209_715_200  # [quotas]: 200 MB since July 2025, 20 before; 2 MB/s after 6 MB are not reproduced here
 HTTP_PAYLOAD = 10_485_760  # [http] [rest]: 10 MB at the gateway, before Lambda's own limit
 HTTP_TIMEOUT = 30.0  # [http]
 REST_TIMEOUT = 29.0  # [rest]

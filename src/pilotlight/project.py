@@ -50,6 +50,7 @@ class Function(Struct, frozen=True, kw_only=True):
 
     `file` is absolute; `handler` is Lambda's handler string, "inference/kim_cnn.handler"; `memory` and `tmp` are in MB,
     `timeout` and `idle` in seconds; `concurrency` None is unreserved; `model` is relative to `root`, "" for none.
+    `streams` says whether its function URL has the invoke mode RESPONSE_STREAM.
     """
 
     service: str
@@ -63,6 +64,7 @@ class Function(Struct, frozen=True, kw_only=True):
     tmp: int
     concurrency: int | None
     front: Front
+    streams: bool
     binary_media_types: tuple[str, ...]
     environment: Mapping[str, str]
     model: str
@@ -164,6 +166,7 @@ def _identifier(name: str) -> str:
 def _function(service: str, root: Path, file: Path, path: Path, settings: FunctionSettings) -> Function:
     name = path.stem
     source = inspect(path, settings.handler)
+    front = _front(settings, source)
     function = Function(
         service=service,
         name=name,
@@ -175,7 +178,8 @@ def _function(service: str, root: Path, file: Path, path: Path, settings: Functi
         timeout=settings.timeout,
         tmp=settings.tmp,
         concurrency=settings.concurrency or None,
-        front=_front(settings, source),
+        front=front,
+        streams=source.streams and front == "url" and settings.runtime == "pilotlight",
         binary_media_types=settings.binary_media_types,
         environment=settings.environment,
         model=settings.model,

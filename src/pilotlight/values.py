@@ -1,9 +1,26 @@
 """What the engines exchange. Frozen values and one protocol; no engine imports another, they meet here.
 
-Ships to Lambda: imports `typing` alone.
+Ships to Lambda: imports next to nothing.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+
+class Stream(Protocol):
+    """An answer that is still being made: its chunks, to be read once.
+
+    `content_type` is what the runtime has sent it as. `ended` is done when nothing more is made: a `Result` without
+    `payload`, or with the error that cut the answer short.
+    """
+
+    content_type: str
+    ended: "Future[Result]"
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
 class Result(NamedTuple):
@@ -11,13 +28,15 @@ class Result(NamedTuple):
 
     `payload` is the function's answer, or the error object `{"errorType", "errorMessage", ...}` when `error` is set.
     `error` is the value of Lambda's `X-Amz-Function-Error` header ("" for none). `log` is what the function wrote
-    during the invocation, its last 4 KB at most, when the call asked for it.
+    during the invocation, its last 4 KB at most, when the call asked for it. An answer that is streamed is in `stream`,
+    which must be read to the end or be closed; what the other fields say is known at its end only.
     """
 
     payload: bytes
     error: str = ""
     request_id: str = ""
     log: bytes = b""
+    stream: Stream | None = None
 
 
 class Call(NamedTuple):
@@ -42,3 +61,17 @@ class Invoke(Protocol):
     """
 
     async def __call__(self, call: Call, /) -> Result: ...
+
+
+class Timing(NamedTuple):
+    """What a bare model takes: medians over fresh processes.
+
+    `cold_ms` is process start to first answer, `p50_ms` and `p95_ms` are runs after it; `bytes` on the disk; `pss_mb`
+    is the memory of the process in MB, where what processes share is divided among them.
+    """
+
+    cold_ms: float
+    p50_ms: float
+    p95_ms: float
+    bytes: int
+    pss_mb: float

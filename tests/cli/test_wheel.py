@@ -45,6 +45,10 @@ def test_holds_the_package_and_the_templates(wheel: Path) -> None:
         "pilotlight/templates/minimal/pilotlight.toml",
         "pilotlight/templates/minimal/inference/hello.py",
         "pilotlight/templates/minimal/events/hello.json",
+        "pilotlight/templates/question_answering/page.html",
+        "pilotlight/templates/question_answering/pilotlight.toml",
+        "pilotlight/templates/question_answering/inference/textgen.py",
+        "pilotlight/templates/question_answering/train/install.sh",
         "pilotlight/templates/sentences/pilotlight.toml",
         "pilotlight/templates/sentences/inference/kim_cnn.py",
         "pilotlight/templates/sentences/train/train.py",
@@ -65,10 +69,11 @@ def test_holds_every_module_and_nothing_else(wheel: Path) -> None:
 
 @pytest.fixture
 def served(pilotlight: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of both templates, made and served in an empty folder."""
-    for template in ("minimal", "sentences"):
+    """The URL of all templates, made and served in an empty folder."""
+    templates = ("minimal", "question-answering", "sentences")
+    for template in templates:
         subprocess.run([pilotlight, "new", template], cwd=tmp_path, check=True, capture_output=True, timeout=60)
-    command = [pilotlight, "serve", "minimal", "sentences", "--port", "0"]
+    command = [pilotlight, "serve", *templates, "--port", "0"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     yield next(word for word in process.stdout.readline().split() if word.startswith("http"))
@@ -80,6 +85,7 @@ def served(pilotlight: str, tmp_path: Path) -> Iterator[str]:
 def test_makes_and_serves_the_templates(served: str) -> None:
     assert httpx.get(f"{served}/hello?name=Ada", timeout=20).json() == {"greeting": "Hello, Ada!"}
     assert "<title>Pilotlight</title>" in httpx.get(f"{served}/").text
+    assert "<title>Questions and sentences</title>" in httpx.get(f"{served}/qa", timeout=20).text
     answer = httpx.post(f"{served}/kim_cnn", json={"input": "a gripping film"}, timeout=20)
     message = answer.json()["message"]
     assert answer.status_code == 503

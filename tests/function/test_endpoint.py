@@ -322,6 +322,101 @@ def test_generators_are_joined() -> None:
     assert texts({}) == "aü"
 
 
+STREAMING = SimpleNamespace(aws_request_id="79104EXAMPLEB723", can_stream=True)
+TEXT = {"statusCode": 200, "headers": {"content-type": "text/plain; charset=utf-8"}}
+BYTES = {"statusCode": 200, "headers": {"content-type": "application/octet-stream"}}
+
+
+def streamed(handler: Any, event: Any = None) -> tuple[object, list[bytes]]:
+    stream = handler(event or http(), STREAMING)
+    return stream.head, list(stream.chunks)
+
+
+def test_generators_are_streamed_where_the_url_streams() -> None:
+    @endpoint
+    def texts() -> Iterator[str]:
+        yield from ("a", "", "ü")
+
+    @endpoint
+    def pieces() -> Iterator[str | bytes | bytearray | memoryview]:
+        yield from (b"\xff", "ü", bytearray(b"a"), memoryview(b"b"))
+
+    @endpoint
+    async def later() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+
+    @endpoint
+    def nothing() -> Iterator[str]:
+        yield from ()
+
+    assert streamed(texts) == (TEXT, [b"a", "ü".encode()])
+    assert streamed(pieces) == (BYTES, [b"\xff", "ü".encode(), b"a", b"b"])
+    assert streamed(later) == (TEXT, [b"a", b"b"])
+    assert streamed(nothing) == (TEXT, [])
+
+
+def test_a_response_that_is_yielded_first_gives_status_and_headers() -> None:
+    @endpoint
+    def events() -> Iterator[Response | str]:
+        yield Response(201, (("Content-Type", "text/event-stream"), ("Set-Cookie", "a=b"), ("Set-Cookie", "c=d")), b"0")
+        yield "1"
+
+    head = {"statusCode": 201, "headers": {"content-type": "text/event-stream"}, "cookies": ["a=b", "c=d"]}
+    assert streamed(events) == (head, [b"0", b"1"])
+    assert events(http()) == {**head, "body": "01", "isBase64Encoded": False}
+    assert events({}) == {**head, "body": "01", "isBase64Encoded": False}
+
+
+def test_a_streaming_url_gets_every_answer_as_a_stream() -> None:
+    @endpoint
+    def fails() -> Iterator[str]:
+        raise ValueError("before the first chunk")
+        yield
+
+    @endpoint
+    def wrong() -> Iterator[Any]:
+        yield Response(99)
+
+    json_head = {"headers": {"content-type": "application/json"}}
+    head, [body] = streamed(qa)
+    assert (head, json.loads(body)["message"]) == (
+        {"statusCode": 400, **json_head},
+        "question: missing; context: missing",
+    )
+    error = b'{"message":"Internal Server Error","requestId":"79104EXAMPLEB723"}'
+    assert streamed(fails) == ({"statusCode": 500, **json_head}, [error])
+    assert streamed(wrong) == ({"statusCode": 500, **json_head}, [error])
+    assert streamed(greet, http('{"name": "Ada"}')) == (TEXT, ["Grüße, Ada".encode()])
+    assert streamed(endpoint(lambda: Response(204))) == ({"statusCode": 204}, [])
+
+
+def test_a_generator_runs_on_only_when_its_chunks_are_asked_for() -> None:
+    made = []
+
+    @endpoint
+    async def count() -> AsyncIterator[str]:
+        for number in "123":
+            made.append(number)
+            yield number
+
+    chunks = count(http(), STREAMING).chunks
+    assert [(next(chunks), list(made)) for _ in range(2)] == [(b"1", ["1"]), (b"2", ["1", "2"])]
+
+
+@pytest.mark.parametrize("chunk", [1, None, ["a"], Response()])
+def test_what_is_no_chunk_breaks_the_stream_off(chunk: object) -> None:
+    @endpoint
+    def mixed() -> Iterator[Any]:
+        yield "a"
+        yield chunk
+
+    chunks = mixed(http(), STREAMING).chunks
+    assert next(chunks) == b"a"
+    with pytest.raises(TypeError, match=f"the function yielded {type(chunk).__name__}: a chunk is str or bytes"):
+        next(chunks)
+
+
 def test_async_functions_share_one_event_loop() -> None:
     import asyncio
 

@@ -1,10 +1,17 @@
 """`Model` finds the file, and says what is wrong when it cannot."""
 
 import array
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from pilotlight import Model
 from pilotlight.errors import ModelError, ModelNotInstalled
@@ -84,3 +91,95 @@ def test_a_damaged_model_is_refused(folder: Path) -> None:
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(ModelError, match=f"loading {file}: "):
         Model(folder)
+
+
+# model.json
+
+SETTINGS: dict[str, Any] = {
+    "format": 1,
+    "task": "text-classification",
+    "session": {"optimize": False, "options": {"session.disable_prepacking": "1"}},
+    "labels": ["NEGATIVE", "POSITIVE"],
+}
+
+
+def test_the_settings_are_read_from_the_folder(folder: Path) -> None:
+    assert Model(folder).settings == {}
+    (folder / "model.json").write_text(json.dumps(SETTINGS))
+    assert Model(folder).settings == SETTINGS
+    assert Model(folder / "model.onnx").settings == {}
+
+
+def test_options_of_the_session_come_from_the_settings_unless_given(folder: Path) -> None:
+    (folder / "model.json").write_text(json.dumps({"format": 1, "session": {"options": {"": "no key"}}}))
+    with pytest.raises(ModelError, match=r"loading .*model.onnx: .*[Cc]onfig key"):
+        Model(folder)
+    assert Model(folder, options={}).run({"x": array.array("f", [3])})["y"].tolist() == [6.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "it is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        ('{"format": 1, "ta', "it is not JSON: Unterminated string starting at: line 1 column 15 (char 14)"),
+        ("[" * 100_000, "it is not JSON: maximum recursion depth exceeded"),
+        ("[1]", "it is not a JSON object"),
+        ("{}", "its format is None, this version reads 1"),
+        ('{"format": 2}', "its format is 2, this version reads 1"),
+        ('{"format": 1, "session": []}', 'its "session" is not {"optimize": true or false, "options": '),
+        ('{"format": 1, "session": {"optimize": 1}}', 'its "session" is not'),
+        ('{"format": 1, "session": {"options": {"a": 1}}}', 'its "session" is not'),
+    ],
+)  # fmt: skip
+def test_settings_that_are_damaged_or_of_another_format_are_refused(folder: Path, text: str, reason: str) -> None:
+    file = folder / "model.json"
+    file.write_text(text)
+    with pytest.raises(ModelError) as caught:
+        Model(folder)
+    assert str(caught.value).startswith(f"loading {file}: {reason}")
+    assert "again" in caught.value.hint
+
+
+# weights
+
+MAPPED = """
+import sys
+from pathlib import Path
+from pilotlight import Model
+
+def anonymous():
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("Anonymous:"))
+
+x = memoryview(bytes(4 * 2048)).cast("f", (1, 2048))
+Model(sys.argv[1]).run({"x": x})
+before = anonymous()
+model = Model(sys.argv[2])
+model.run({"x": x})
+maps = Path("/proc/self/maps").read_text().splitlines()
+print(sum(line.endswith("/model.onnx.data") for line in maps) > 0, anonymous() - before)
+"""
+
+
+def product(folder: Path, size: int) -> Path:
+    """y = x . w, with the weights in a file of their own, as the optimiser writes models."""
+    weights = numpy_helper.from_array(np.ones((2048, size), np.float32), "w")
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2048])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", size])
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "graph", [x], [y], [weights])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    folder.mkdir()
+    onnx.save(model, folder / "model.onnx", save_as_external_data=True, location="model.onnx.data", size_threshold=0)
+    (folder / "model.json").write_text(json.dumps(SETTINGS))
+    return folder
+
+
+@pytest.mark.parametrize("implementation", ["", "module"])
+def test_weights_are_mapped_and_take_no_memory_of_the_process(tmp_path: Path, implementation: str) -> None:
+    small, large = product(tmp_path / "small", 8), product(tmp_path / "large", 8192)
+    environ = {**os.environ, "PILOTLIGHT_ONNXRUNTIME": implementation}
+    command = [sys.executable, "-c", MAPPED, str(small), str(large)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True)
+    is_mapped, megabytes = done.stdout.split()
+    assert (is_mapped, done.stderr) == ("True", "")
+    assert int(megabytes) < 16  # of 64

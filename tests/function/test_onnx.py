@@ -1,4 +1,7 @@
-"""`onnx.Session` against models that onnx.helper writes, and against ONNX Runtime's own Python module."""
+"""`onnx.Session` against models that onnx.helper writes: by ONNX Runtime's library, and by its Python module.
+
+Both have to pass all that does not name one of them (`library_only`, `module_only`).
+"""
 
 import array
 import ctypes
@@ -23,12 +26,23 @@ from hypothesis.extra import numpy as npst
 from onnx import TensorProto, helper, numpy_helper
 
 from pilotlight.errors import ModelError
-from pilotlight.function.onnx import Session, TensorInfo, default_threads
+from pilotlight.function.onnx import Session, TensorInfo, default_threads, shaped
+from pilotlight.function.ort import find_library
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 SOURCE = Path(__file__).parents[2] / "src"
 
 tensor = helper.make_tensor_value_info
+library_only = pytest.mark.parametrize("implementation", ["library"], indirect=True)
+
+
+@pytest.fixture(autouse=True, scope="module", params=["library", "module"])
+def implementation(request: pytest.FixtureRequest) -> Iterator[str]:
+    """How ONNX Runtime is reached, here and in processes that a test starts."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        if request.param == "module":
+            monkeypatch.setenv("PILOTLIGHT_ONNXRUNTIME", "module")
+        yield request.param
 
 
 def write(
@@ -196,7 +210,7 @@ def test_arrays_of_any_type_and_shape_survive(identities: dict[str, Session], da
 
 
 @pytest.fixture(scope="module")
-def identities() -> Iterator[dict[str, Session]]:
+def identities(implementation: str) -> Iterator[dict[str, Session]]:
     with tempfile.TemporaryDirectory() as folder:
         yield {
             dtype: Session(identity(Path(folder), helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), ("n", "m")))
@@ -263,6 +277,53 @@ def test_a_buffer_is_let_go_after_a_run_and_after_a_failure(tmp_path: Path) -> N
         with pytest.raises(ModelError):
             session.run({"x": feed})
         feed.append(1)
+
+
+WITHOUT_A_COPY = """
+import resource, sys
+import numpy as np
+from pilotlight.function.onnx import Session
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+ones, total = Session(sys.argv[1]), Session(sys.argv[2])
+total.run({"x": np.zeros(1, np.float32)})
+before = peak()
+total.run({"x": np.zeros(1 << 26, np.float32)})  # 256 MB that take none until they are written
+print(peak() - before < 64)
+view = ones.run({"shape": np.array([1 << 26])})["y"]
+before = peak()
+print(total.run({"x": view})["y"].tolist(), peak() - before < 64)
+"""
+
+
+def test_numpy_arrays_and_outputs_are_fed_without_a_copy(tmp_path: Path) -> None:
+    value = helper.make_tensor("value", FLOAT, [1], [1.0])
+    nodes = [helper.make_node("ConstantOfShape", ["shape"], ["y"], value=value)]
+    ones = write(tmp_path / "ones.onnx", nodes, [tensor("shape", INT64, [1])], [tensor("y", FLOAT, ["n"])])
+    nodes = [helper.make_node("ReduceMax", ["x"], ["y"], keepdims=0)]
+    total = write(tmp_path / "total.onnx", nodes, [tensor("x", FLOAT, ["n"])], [tensor("y", FLOAT, [])])
+    done = python(WITHOUT_A_COPY, ones, total)
+    assert (done.stderr, done.stdout) == ("", "True\n1.0 True\n")
+
+
+def test_outputs_are_the_feeds_of_the_next_run_from_none_on(tmp_path: Path) -> None:
+    """As the keys and values of a decoder are: `past` begins without elements and grows by a position a run."""
+    nodes = [helper.make_node("Concat", ["past", "x"], ["present"], axis=2)]
+    inputs = [tensor("past", FLOAT, [1, 2, "past", 2]), tensor("x", FLOAT, [1, 2, 1, 2])]
+    path = write(tmp_path / "m.onnx", nodes, inputs, [tensor("present", FLOAT, [1, 2, "all", 2])])
+    present = shaped(b"", "f", (1, 2, 0, 2))
+    first = None
+    with Session(path) as session:
+        for step in range(300):
+            x = shaped(array.array("f", [step, step, -step, -step]), "f", (1, 2, 1, 2))
+            present = session.run({"past": present, "x": x})["present"]
+            first = first or present
+    gc.collect()
+    expected = [[step, step] for step in range(300)]
+    assert (present.shape, first.tolist()) == ((1, 2, 300, 2), [[[[0, 0]], [[0, 0]]]])
+    assert present.tolist() == [[expected, [[-a, -b] for a, b in expected]]]
 
 
 # Refusals
@@ -351,16 +412,26 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert caught.value.hint == "check the path, and that the file is part of what is deployed"
 
 
-def test_missing_external_weights_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
+@pytest.mark.parametrize(
+    ("weights", "left", "named"),
+    [
+        ("m.onnx.data", 100, "{folder}/m.onnx.data is cut or absent"),
+        ("m.onnx.data", 0, "{folder}/m.onnx.data is cut or absent"),
+        ("m.onnx.data", None, "the file with its weights (usually m.onnx.data) is cut or absent"),
+        ("weights", 100, "the file with its weights (usually m.onnx.data) is cut or absent"),
+    ],
+)
+def test_cut_and_absent_weights_are_refused(tmp_path: Path, weights: str, left: int | None, named: str) -> None:
+    path, file = tmp_path / "m.onnx", tmp_path / weights
     model = onnx.load(convolutions(tmp_path))
-    onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
+    onnx.save(model, path, save_as_external_data=True, location=weights, size_threshold=0)
     image = np.ones((1, 3, 32, 32), np.float32)
     with Session(str(path)) as session:
         assert session.run({"image": image})["scores"].shape == (1, 5)
-    (tmp_path / "weights").unlink()
-    with pytest.raises(ModelError, match=r"loading .*m.onnx: .*weights"):
+    file.unlink() if left is None else os.truncate(file, left)
+    with pytest.raises(ModelError, match=r"loading .*m.onnx: .*xternal") as caught:
         Session(str(path))
+    assert caught.value.hint == f"{named.format(folder=tmp_path)}: install the model again, with all its files"
 
 
 def test_an_operator_the_runtime_does_not_know_is_refused(tmp_path: Path) -> None:
@@ -448,6 +519,27 @@ def test_closing_lets_runs_under_way_end(tmp_path: Path) -> None:
                 worker.result(timeout=30)
 
 
+THREADS = """
+import os, sys
+from pilotlight.function.onnx import Session
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+Session(sys.argv[1], threads=1).close()
+before = threads()
+with Session(sys.argv[1]) as session:
+    print(session.threads, threads() - before)
+print(threads() - before)
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_threads_of_two_vcpus_go_with_the_session(tmp_path: Path) -> None:
+    done = python(THREADS, convolutions(tmp_path), AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3008")
+    assert (done.stderr, done.stdout) == ("", "2 1\n0\n")
+
+
 FORK = """
 import os, sys
 from pilotlight.function.onnx import Session
@@ -484,6 +576,7 @@ print(sorted(heavy & sys.modules.keys()))
 """
 
 
+@library_only
 def test_a_cold_run_imports_nothing_heavy_and_ends_in_silence(tmp_path: Path) -> None:
     done = python(COLD, identity(tmp_path))
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "[0.0, 0.0]\n[]\n")
@@ -502,11 +595,45 @@ except ModelError as error:
 """
 
 
+WHEELS = {
+    "x86_64": ["onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so", "libonnxruntime.so.1.31.1"],
+    "aarch64": ["onnxruntime_pybind11_state.cpython-311-aarch64-linux-gnu.so", "libonnxruntime.so.1.31.1"],
+    "older": ["onnxruntime_pybind11_state.so", "libonnxruntime.so.1.22.0"],
+}
+
+
+@library_only
+@pytest.mark.parametrize("wheel", WHEELS)
+def test_the_library_is_found_in_the_wheels_of_linux(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wheel: str
+) -> None:
+    capi = tmp_path / "onnxruntime" / "capi"
+    capi.mkdir(parents=True)
+    for name in ["__init__.py", "libonnxruntime_providers_shared.so", *WHEELS[wheel]]:
+        (capi / name).touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "absent"), str(tmp_path)])
+    assert find_library() == str(capi / WHEELS[wheel][1])
+
+
+@library_only
+def test_where_the_wheel_has_no_library_its_module_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = identity(tmp_path)
+    capi = tmp_path / "onnxruntime" / "capi"
+    capi.mkdir(parents=True)
+    (capi / "libonnxruntime_providers_shared.so").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])  # the module itself is imported already
+    assert find_library() == ""
+    with Session(path) as session:
+        assert session.run({"x": array.array("f", [1])})["y"].tolist() == [1.0]
+    assert [*session.inputs] == [TensorInfo("x", "f", ("n",))]
+
+
 def test_a_runtime_that_is_not_installed_is_named_with_the_remedy() -> None:
     done = python(LOAD, flags=["-S"])
     assert done.stdout == 'loading ONNX Runtime: it is not installed\npip install "pilotlight[onnx]"\n'
 
 
+@library_only
 def test_the_library_may_be_chosen(tmp_path: Path) -> None:
     library = tmp_path / "libonnxruntime.so"
     library.write_bytes(b"not a library")
@@ -515,6 +642,7 @@ def test_the_library_may_be_chosen(tmp_path: Path) -> None:
     assert done.stdout == f'{message}\npip install --upgrade "pilotlight[onnx]"\n'
 
 
+@library_only
 def test_results_equal_those_of_the_python_module(tmp_path: Path) -> None:
     path = convolutions(tmp_path)
     images = np.random.default_rng(2).standard_normal((4, 3, 32, 32), np.float32)

@@ -46,6 +46,20 @@ FILES = {
             return text
     ''',
     "inference/raw.py": "def handler(event, context):\n    return {'keys': sorted(event)}\n",
+    "inference/words.py": '''
+        """Write word by word."""
+        import pathlib, time
+        from pilotlight import endpoint
+
+        @endpoint
+        def handler(gate: str):
+            yield "grün "
+            while not pathlib.Path(gate).exists():
+                time.sleep(0.01)
+            if pathlib.Path(gate).read_text():
+                raise ValueError("no more")
+            yield "🔥"
+    ''',
     "events/greet.json": '{"name": "Ada"}',
 }
 
@@ -63,12 +77,12 @@ def browser_page() -> Iterator[Page]:
 @pytest.fixture
 def page(browser_page: Page, tmp_path: Path, start_server: Callable[..., RunningServer]) -> Page:
     server = start_server(write(tmp_path / "service", FILES))
-    for _ in range(5):
+    for _ in range(6):
         server.wait_for("described")
     errors: list[str] = []
     browser_page.on("pageerror", lambda error: errors.append(str(error)))
     browser_page.goto(server.url)
-    expect(browser_page.locator("article")).to_have_count(5)
+    expect(browser_page.locator("article")).to_have_count(6)
     assert errors == []
     return browser_page
 
@@ -130,3 +144,22 @@ def test_a_raw_handler_takes_any_event(page: Page) -> None:
     raw.locator("[name=event]").fill('{"a": 1}')
     raw.get_by_role("button", name="Send").click()
     expect(raw.locator("pre")).to_contain_text('"requestContext"')
+
+
+def test_a_stream_is_shown_as_it_comes(page: Page, tmp_path: Path) -> None:
+    words = card(page, "POST /words")
+    words.locator("[name=gate]").fill(str(tmp_path / "gate"))
+    words.get_by_role("button", name="Send").click()
+    expect(words.locator("pre")).to_have_text("grün ")
+    (tmp_path / "gate").touch()
+    expect(words.locator("pre")).to_have_text("grün 🔥")
+    expect(words).to_contain_text(re.compile("200 in [0-9]+ ms"))
+
+
+def test_a_stream_that_breaks_off_is_shown_as_far_as_it_came(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "gate").write_text("fail")
+    words = card(page, "POST /words")
+    words.locator("[name=gate]").fill(str(tmp_path / "gate"))
+    words.get_by_role("button", name="Send").click()
+    expect(words.locator("p.bad")).to_contain_text("Error")
+    expect(words.locator("pre")).to_have_text("grün ")

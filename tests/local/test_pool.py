@@ -93,9 +93,22 @@ def test_answers_50_requests_at_once_from_nothing_each_exactly_once(make_service
     assert sorted(map(int, ran)) == list(range(50))
 
 
-def test_scales_out_to_what_requests_need(echo: Function) -> None:
+def test_scales_out_to_what_requests_need(make_service: MakeService, tmp_path: Path) -> None:
+    source = """
+        import os, pathlib, time
+
+        def handler(event, context):
+            folder = pathlib.Path(event["folder"])
+            (folder / str(os.getpid())).touch()
+            while len(list(folder.iterdir())) < 20:  # until all are there at once
+                time.sleep(0.05)
+            return {"pid": os.getpid()}
+    """
+    echo = make_service({"inference/echo.py": source}, "[functions.echo]\nmemory = 128\ntimeout = 60").functions[0]
+    (tmp_path / "met").mkdir()
+
     async def body(pool: Pool) -> tuple[int, dict[str, int]]:
-        results = await asyncio.gather(*(pool(call(seconds=2)) for _ in range(20)))
+        results = await asyncio.gather(*(pool(call(folder=str(tmp_path / "met"))) for _ in range(20)))
         return len({pid(result) for result in results}), pool.environments()
 
     assert run([echo], body) == (20, {"service--echo": 20})
@@ -242,21 +255,22 @@ def test_a_function_that_is_replaced_finishes_what_it_runs(echo: Function) -> No
     assert json.loads(run([echo], body).payload)["echo"]["number"] == 1
 
 
-def test_closes_with_requests_under_way(echo: Function) -> None:
-    async def body(pool: Pool) -> list[asyncio.Task[Result]]:
-        tasks = [asyncio.create_task(pool(call(seconds=30))) for _ in range(3)]
-        await asyncio.sleep(0.3)
-        return tasks
+def test_closes_with_requests_under_way(make_service: MakeService) -> None:
+    source = "import time\n\ndef handler(event, context):\n    print('running')\n    time.sleep(30)\n"
+    echo = make_service({"inference/echo.py": source}).functions[0]
 
     async def main() -> list[str]:
-        pool = Pool(lambda key, line: None, 100_000)
+        lines: list[str] = []
+        pool = Pool(lambda key, line: lines.append(line), 100_000)
         pool.deploy([echo])
-        tasks = await body(pool)
+        tasks = [asyncio.create_task(pool(call())) for _ in range(3)]
+        while lines.count("running") < 3:
+            await asyncio.sleep(0.01)
         await pool.close()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         return [json.loads(r.payload)["errorType"] if isinstance(r, Result) else type(r).__name__ for r in results]
 
-    assert uvloop.run(asyncio.wait_for(main(), 10)) == ["Runtime.ExitError"] * 3
+    assert uvloop.run(asyncio.wait_for(main(), 60)) == ["Runtime.ExitError"] * 3
 
 
 def test_refuses_what_never_reaches_a_function(echo: Function) -> None:

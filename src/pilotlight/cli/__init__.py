@@ -6,9 +6,11 @@ import click
 
 import pilotlight
 from pilotlight.cli import output
+from pilotlight.cli.bench import bench
 from pilotlight.cli.completion import completion
 from pilotlight.cli.invoke import invoke
 from pilotlight.cli.new import new
+from pilotlight.cli.optimize import optimize
 from pilotlight.cli.serve import serve
 from pilotlight.errors import PilotlightError
 
@@ -26,7 +28,7 @@ def cli() -> None:
     """A Python function with a model becomes an HTTP inference API: on this machine as on AWS Lambda."""
 
 
-for command in (new, serve, invoke, completion):
+for command in (new, serve, invoke, optimize, bench, completion):
     cli.add_command(command)
 
 

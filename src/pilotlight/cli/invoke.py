@@ -17,12 +17,13 @@ from pilotlight.errors import FunctionError, ProjectError, UsageError
 from pilotlight.local.describe import hint_for
 from pilotlight.local.pool import Pool
 from pilotlight.local.server import machine_memory
+from pilotlight.local.streams import collected
 from pilotlight.project import Function, Project
 from pilotlight.settings_file import nearest
 from pilotlight.values import Call, Result
 
 
-def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
         functions = project.load(Path(context.params.get("folder") or ".")).functions
     except ProjectError:
@@ -38,7 +39,7 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
         'echo \'{"input": "a dull film"}\' | pilotlight invoke kim_cnn --event -',
     )
 )
-@click.argument("name", shell_complete=_complete)
+@click.argument("name", shell_complete=complete)
 @click.option("--event", type=click.Path(dir_okay=False, allow_dash=True), help="A file with the event; - is stdin.")
 @click.option("--data", metavar="JSON", help="The event itself.")
 @click.option(
@@ -52,12 +53,12 @@ def invoke(name: str, event: str | None, data: str | None, folder: Path, as_json
     writes to stderr. The exit code is 1 when the function failed.
     """
     service = project.load(folder)
-    function = _find(service, name)
-    payload = _event(function, event, data)
+    function = find(service, name)
+    payload = read_event(function, event, data)
     began = time.perf_counter()
     result = asyncio.run(_run(function, payload))
     seconds = time.perf_counter() - began
-    message, hint = _failure(function, result) if result.error else ("", "")
+    message, hint = failure(function, result) if result.error else ("", "")
     if as_json:
         output.record(
             payload=_payload_of(result),
@@ -73,7 +74,8 @@ def invoke(name: str, event: str | None, data: str | None, folder: Path, as_json
     return 1 if message else 0
 
 
-def _find(service: Project, name: str) -> Function:
+def find(service: Project, name: str) -> Function:
+    """The function of that name. Raises `UsageError`, or `FunctionError` when it cannot run."""
     function = next((each for each in service.functions if name in (each.name, each.key)), None)
     if function is None:
         known = [each.name for each in service.functions]
@@ -85,7 +87,8 @@ def _find(service: Project, name: str) -> Function:
     return function
 
 
-def _event(function: Function, event: str | None, data: str | None) -> bytes:
+def read_event(function: Function, event: str | None, data: str | None) -> bytes:
+    """What --data or --event gave, else the saved event, else {}. Raises `UsageError` when that is not JSON."""
     if event is not None and data is not None:
         raise click.UsageError("--event and --data exclude each other")
     if data is not None:
@@ -117,7 +120,7 @@ async def _run(function: Function, payload: bytes) -> Result:
     pool = Pool(lambda key, line: output.note(line), machine_memory())
     pool.deploy([function])
     try:
-        return await pool(Call(function.key, payload))
+        return await collected(await pool(Call(function.key, payload)))
     finally:
         await pool.close()
 
@@ -135,7 +138,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _failure(function: Function, result: Result) -> tuple[str, str]:
+def failure(function: Function, result: Result) -> tuple[str, str]:
     """Sentence and hint for a function that failed; the payload is the runtime's error object."""
     try:
         error = json.loads(result.payload)

@@ -61,7 +61,8 @@ def _doc(handler: object) -> str:
 def _result(annotation: object) -> tuple[object, bool]:
     """The annotation of the result, of one chunk where it is an iterator; and whether it is."""
     if get_origin(annotation) in _STREAMS:
-        return get_args(annotation)[0], True
+        chunk = get_args(annotation)[0]
+        return Response if Response in get_args(chunk) else chunk, True  # as a first chunk it gives the content type
     return annotation, False
 
 

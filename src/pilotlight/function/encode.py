@@ -3,14 +3,16 @@
 Response                        as it stands
 str                             text/plain; charset=utf-8
 bytes, bytearray, memoryview    application/octet-stream; in a bare answer a base64 string
-a generator                     its chunks of str or bytes, joined
+a generator                     its chunks of str or bytes, joined or one by one; a Response that it yields first gives
+                                status and headers
 everything else                 application/json: NamedTuples as objects of their fields, numpy arrays and scalars as
                                 lists and numbers, Structs, dataclasses, datetimes, ... as msgspec writes them
 """
 
 import binascii
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from pilotlight.events import Response, to_result
@@ -48,12 +50,33 @@ def json_response(status: int, value: object, *, ascii: bool = False) -> Respons
     return _response(JSON, text.encode(), status)
 
 
-def joined(chunks: Iterable[object]) -> str | bytes:
+def joined(chunks: Iterable[object]) -> Response | str | bytes:
     """What a generator yielded, as one text, or as bytes when one of the chunks is bytes. Raises `TypeError`."""
-    parts = list(chunks)
+    first, *parts = [*chunks] or [""]
+    if isinstance(first, Response):
+        return first._replace(body=checked(first).body + b"".join(map(_chunk, parts)))
+    parts.insert(0, first)
     if all(isinstance(part, str) for part in parts):
         return "".join(map(str, parts))
     return b"".join(map(_chunk, parts))
+
+
+def opened(chunks: Iterator[object]) -> tuple[Response, Iterator[bytes]]:
+    """The head of the response that a generator makes, and the chunks of its body.
+
+    The first chunk is awaited here: what the generator raises before it can still be answered. It gives the content
+    type, as a whole result would.
+    """
+    first = next(chunks, "")
+    head = checked(to_response(first if isinstance(first, Response) else _whole(first)))
+    return head._replace(body=b""), chain((head.body,), map(_chunk, chunks))
+
+
+def checked(response: Response) -> Response:
+    """A `Response` is the user's: what no gateway takes is found while the traceback still says who wrote it."""
+    if type(response.body) is not bytes or type(response.status) is not int or not 200 <= response.status <= 599:
+        raise TypeError(f"a Response takes a status from 200 to 599 and a body of bytes, got {response!r:.200}")
+    return response
 
 
 def plain(value: Any) -> Any:
@@ -84,9 +107,14 @@ def _of_unknown(value: Any) -> Any:
 
 
 def _chunk(part: object) -> bytes:
+    whole = _whole(part)
+    return whole.encode() if isinstance(whole, str) else whole
+
+
+def _whole(part: object) -> str | bytes:
     match part:
         case str():
-            return part.encode()
+            return part
         case bytes() | bytearray() | memoryview():
             return bytes(part)
     raise TypeError(f"the function yielded {type(part).__name__}: a chunk is str or bytes")

@@ -11,19 +11,21 @@ values are read in `decode` and written in `encode`.
 """
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pilotlight import events
-from pilotlight.errors import InputError, ModelNotInstalled
+from pilotlight.errors import InputError, InputTooLarge, ModelNotInstalled
 from pilotlight.events import Response
 from pilotlight.function.binding import Binding
 from pilotlight.function.bodies import UnsupportedMediaType
-from pilotlight.function.encode import joined, json_response, to_bare, to_response
+from pilotlight.function.encode import checked, joined, json_response, opened, to_bare, to_response
 
 if TYPE_CHECKING:
     from asyncio import Runner
+
+    from pilotlight.function.runtime_client import Stream
 
 _FOLDER = __file__.removesuffix("endpoint.py")
 _P = ParamSpec("_P")
@@ -36,10 +38,13 @@ _runner: "Runner | None" = None
 class Endpoint(Generic[_P, _R]):
     """A Lambda handler around `function`. Raises `errors.FunctionError` when the function's parameters cannot be bound.
 
-    Behind HTTP nothing is raised: a request that does not fit is 400 (415 for a content type that nothing takes) with
-    `{"message", "errors": [{"field", "reason"}], "requestId"}`; a model that is not installed is 503 with the command
-    that installs it; any other exception is logged with its traceback and answered 500. For a bare event
-    `errors.InputError` and whatever the function raises go to the runtime, which reports them.
+    Behind HTTP nothing is raised: a request that does not fit is 400 (415 for a content type that nothing takes, 413
+    for `errors.InputTooLarge`) with `{"message", "errors": [{"field", "reason"}], "requestId"}`; a model that is not
+    installed is 503 with the command that installs it; any other exception is logged with its traceback and answered
+    500. For a bare event `errors.InputError` and whatever the function raises go to the runtime, which reports them.
+
+    What a generator yields is joined, except behind a function URL that streams, which `context.can_stream` says: there
+    the answer is a `runtime_client.Stream`. A `Response` yielded first gives status and headers.
     """
 
     __name__: str
@@ -54,21 +59,23 @@ class Endpoint(Generic[_P, _R]):
     def __call__(self, event: Any, context: Any = None) -> Any:
         if not events.is_http(event):
             arguments, keywords = self.binding.of_event(event, context)
-            return to_bare(self._result(arguments, keywords))
+            return to_bare(_whole(self._result(arguments, keywords)))
+        streams = getattr(context, "can_stream", False)
         version = events.version(event)
         try:
             arguments, keywords = self.binding.of_request(events.from_event(event), context)
-            return events.to_result(_checked(to_response(self._result(arguments, keywords))), version)
+            result = self._result(arguments, keywords)
+            if streams and isinstance(result, GeneratorType):
+                return _stream(*opened(result))
+            return _answer(checked(to_response(_whole(result))), version, streams)
         except Exception as error:  # the boundary between the user's code and HTTP
-            return events.to_result(_failure(error, str(getattr(context, "aws_request_id", ""))), version)
+            return _answer(_failure(error, str(getattr(context, "aws_request_id", ""))), version, streams)
 
     def _result(self, arguments: list[Any], keywords: dict[str, Any]) -> object:
         result: object = self.function(*arguments, **keywords)
         if isinstance(result, CoroutineType):
             result = _completed(result)
-        if isinstance(result, AsyncGeneratorType):
-            result = joined(_completed(_all(result)))
-        return joined(result) if isinstance(result, GeneratorType) else result
+        return _steps(result) if isinstance(result, AsyncGeneratorType) else result
 
 
 def endpoint(function: Callable[_P, _R]) -> Endpoint[_P, _R]:
@@ -76,24 +83,40 @@ def endpoint(function: Callable[_P, _R]) -> Endpoint[_P, _R]:
     return Endpoint(function)
 
 
-def _checked(response: Response) -> Response:
-    """A `Response` is the user's: what no gateway takes is found while the traceback still says who wrote it."""
-    if type(response.body) is not bytes or type(response.status) is not int or not 200 <= response.status <= 599:
-        raise TypeError(f"a Response takes a status from 200 to 599 and a body of bytes, got {response!r:.200}")
-    return response
+def _whole(result: object) -> object:
+    return joined(result) if isinstance(result, GeneratorType) else result
+
+
+def _answer(response: Response, version: str, streams: bool) -> object:
+    """Where the function's URL streams, every answer does: AWS reads status and headers of no other (belief)."""
+    return _stream(response, iter((response.body,))) if streams else events.to_result(response, version)
+
+
+def _stream(head: Response, chunks: Iterator[bytes]) -> "Stream":
+    from pilotlight.function.runtime_client import Stream
+
+    return Stream(events.to_head(head), filter(None, chunks))
 
 
 def _failure(error: Exception, request_id: str) -> Response:
     match error:
         case InputError():
-            status = 415 if isinstance(error, UnsupportedMediaType) else 400
             problems = [{"field": field, "reason": reason} for field, reason in error.problems]
             body = {"message": str(error), "errors": problems, "requestId": request_id}
-            return json_response(status, body, ascii=True)
+            return json_response(_status(error), body, ascii=True)
         case ModelNotInstalled():
             return json_response(503, {"message": str(error), "hint": error.hint, "requestId": request_id})
     _log(error, request_id)
     return json_response(500, {"message": "Internal Server Error", "requestId": request_id})
+
+
+def _status(error: InputError) -> int:
+    match error:
+        case UnsupportedMediaType():
+            return 415
+        case InputTooLarge():
+            return 413
+    return 400
 
 
 def _log(error: Exception, request_id: str) -> None:
@@ -117,5 +140,12 @@ def _completed(coroutine: Coroutine[Any, Any, _T]) -> _T:
     return _runner.run(coroutine)
 
 
-async def _all(chunks: AsyncGenerator[_T, None]) -> list[_T]:
-    return [chunk async for chunk in chunks]
+def _steps(chunks: AsyncGenerator[_T, None]) -> Generator[_T, None, None]:
+    """The chunks of an async generator, which runs on while each of them is waited for."""
+    end = object()
+    while (chunk := _completed(_next(chunks, end))) is not end:
+        yield cast("_T", chunk)
+
+
+async def _next(chunks: AsyncGenerator[object, None], end: object) -> object:
+    return await anext(chunks, end)

@@ -1,4 +1,4 @@
-"""A model on disk: named tensors in, named tensors out."""
+"""A model folder -> named tensors in, named tensors out."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from pilotlight.errors import ModelError, ModelNotInstalled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from _typeshed import ReadableBuffer
 
 FILE = "model.onnx"
+SETTINGS = "model.json"
+FORMAT = 1
+_AGAIN = "the file is damaged: install the model again, or convert it again"
 
 
 class Model:
     """A model folder, which holds `model.onnx`, or an `.onnx` file; loaded when this is made.
 
     A relative path begins at the function's code (`LAMBDA_TASK_ROOT`), or at the working directory where that is not
-    set. `install` is the command that puts a model there which does not ship with the project. `threads`, `options`
-    and `optimize` are those of `onnx.Session`. `load_seconds` is what loading took, the runtime included.
+    set. `install` is the command that puts a model there which does not ship with the project. `settings` is what the
+    folder's `model.json` says, {} where there is none. `threads`, `options` and `optimize` are those of `onnx.Session`;
+    the latter two come from the settings unless they are given. `load_seconds` is what loading took, the runtime
+    included.
 
     Raises `ModelNotInstalled` when nothing is at `path`, `ModelError` when it cannot be loaded.
     """
@@ -32,15 +38,22 @@ class Model:
         *,
         install: str = "",
         threads: int | None = None,
-        options: Mapping[str, str] = {},
-        optimize: bool = True,
+        options: Mapping[str, str] | None = None,
+        optimize: bool | None = None,
     ) -> None:
         started = perf_counter()
-        self.path = _located(os.fspath(path), install)
+        self.path, settings = _located(os.fspath(path), install)
+        self.settings = _read(settings) if settings else {}
+        saved_optimize, saved_options = _session(self.settings, settings)
 
         from pilotlight.function.onnx import Session
 
-        self._session = Session(self.path, threads=threads, options=options, optimize=optimize)
+        self._session = Session(
+            self.path,
+            threads=threads,
+            options=saved_options if options is None else options,
+            optimize=saved_optimize if optimize is None else optimize,
+        )
         self.inputs = self._session.inputs
         self.outputs = self._session.outputs
         self.load_seconds = perf_counter() - started
@@ -50,15 +63,50 @@ class Model:
         return self._session.run(feeds, outputs)
 
 
-def _located(path: str, install: str) -> str:
-    """The absolute path of the model file."""
+def _located(path: str, install: str) -> tuple[str, str]:
+    """The absolute paths of the model file and of the settings beside it, "" when there are none."""
     path = os.path.abspath(os.path.join(os.environ.get("LAMBDA_TASK_ROOT", ""), path))
     if not os.path.exists(path):
         hint = install or "install it there, or correct the path"
         raise ModelNotInstalled(f"loading {path}: there is no model", hint)
     if not os.path.isdir(path):
-        return path
-    file = os.path.join(path, FILE)
+        return path, ""
+    file, settings = os.path.join(path, FILE), os.path.join(path, SETTINGS)
     if not os.path.isfile(file):
         raise ModelError(f"loading {path}: the folder holds no {FILE}", "name a folder that does, or an .onnx file")
-    return file
+    return file, settings if os.path.isfile(settings) else ""
+
+
+def _read(file: str) -> dict[str, Any]:
+    """What the settings say, of which only the format is checked."""
+    import json
+
+    try:
+        with open(file, encoding="utf-8") as opened:
+            settings: object = json.load(opened)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"loading {file}: it is not JSON: {error}", _AGAIN) from None
+    except OSError as error:
+        raise ModelError(f"loading {file}: {error.strerror}", "let the function read it") from None
+    if not isinstance(settings, dict):
+        raise ModelError(f"loading {file}: it is not a JSON object", _AGAIN)
+    if settings.get("format") != FORMAT:
+        found = settings.get("format")
+        hint = "convert the model again, or install the version of pilotlight that did"
+        raise ModelError(f"loading {file}: its format is {found!r}, this version reads {FORMAT}", hint)
+    return settings
+
+
+def _session(settings: Mapping[str, Any], file: str) -> tuple[bool, dict[str, str]]:
+    """Whether the graph is to be optimised when it is loaded, and the session's options."""
+    session = settings.get("session", {})
+    if isinstance(session, dict):
+        optimize, options = session.get("optimize", True), session.get("options", {})
+        if isinstance(optimize, bool) and isinstance(options, dict) and all(map(_is_text, options.values())):
+            return optimize, options
+    reason = 'its "session" is not {"optimize": true or false, "options": {"key": "value"}}'
+    raise ModelError(f"loading {file}: {reason}", _AGAIN)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

@@ -1,26 +1,27 @@
 """ONNX models without numpy and without `import onnxruntime`: buffers in, buffers out.
 
 A cold start pays for imports, so this goes to the runtime's shared library by ctypes; what that saves is measured in
-docs/decisions/0003-onnxruntime-by-its-c-api.md.
+docs/decisions/0003-onnxruntime-by-its-c-api.md. Where there is no such library, the Python module does the same.
 """
 
 from __future__ import annotations
 
 import os
-from ctypes import c_char_p, c_void_p
 from typing import TYPE_CHECKING
 
 from pilotlight.errors import ModelError
-from pilotlight.function.ort import DISABLE_ALL, Owned, TensorInfo, runtime, shaped
+from pilotlight.function.ort import LibrarySession, TensorInfo, find_library, shaped
+from pilotlight.function.trace import span
 from pilotlight.limits import MEMORY_OF_ONE_VCPU
 
 if TYPE_CHECKING:
-    import ctypes
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from _typeshed import ReadableBuffer
 
-__all__ = ["Session", "TensorInfo", "default_threads"]
+    from pilotlight.function.ort_module import ModuleSession
+
+__all__ = ["Session", "TensorInfo", "default_threads", "shaped"]
 
 DTYPE_NAMES = {
     "f": "float32", "d": "float64", "e": "float16", "?": "bool",
@@ -51,14 +52,13 @@ class Session:
         self.threads = default_threads() if threads is None else threads
         self._options = dict(options)
         self._optimize = optimize
-        self._runtime = runtime()
+        self._has_run = False
         session = self._load()
-        self._session: Owned | None = session
-        self.inputs = self._runtime.inputs(f"loading {path}", session)
-        self.outputs = self._runtime.outputs(f"loading {path}", session)
+        self._session: LibrarySession | ModuleSession | None = session
+        self.inputs = session.inputs
+        self.outputs = session.outputs
         self._inputs = {info.name: info for info in self.inputs}
         self._outputs = {info.name: info for info in self.outputs}
-        self._input_names = _names(self.inputs)
 
     def run(self, feeds: Mapping[str, ReadableBuffer], outputs: Sequence[str] | None = None) -> dict[str, memoryview]:
         """Run the model on one C-contiguous buffer for each input; give all outputs, or those named.
@@ -69,14 +69,21 @@ class Session:
 
         The views given back have format and shape of the tensors; float16 comes as its bits, "H", since memoryview has
         no cast to "e". They look into the runtime's own memory, which is released after the last view of it: nothing
-        is copied, nor by `numpy.asarray(view)`. Raises `ModelError` when a feed does not fit the model, an output is
+        is copied, nor by `numpy.asarray(view)`, nor when a view is a feed of the next run, as the keys and values of a
+        decoder are. `shaped(b"", "f", (1, 12, 0, 64))` makes the tensor without elements that such a chain begins
+        with, which `memoryview.cast` does not. Raises `ModelError` when a feed does not fit the model, an output is
         unknown, or the run fails.
         """
         session = self._live()
         views = self._fitting(feeds)
         wanted = self.outputs if outputs is None else self._named(outputs)
-        results = self._run(session, views, wanted)
-        return {info.name: self._given(info, result) for info, result in zip(wanted, results, strict=True)}
+        if self._has_run:
+            results = session.run(views, wanted)
+        else:
+            with span("first run"):  # it allocates what later runs use again
+                results = session.run(views, wanted)
+            self._has_run = True
+        return {info.name: result for info, result in zip(wanted, results, strict=True)}
 
     def close(self) -> None:
         """Release the model. Runs under way in other threads end well, and views of outputs stay good."""
@@ -88,51 +95,22 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _load(self) -> Owned:
-        doing, runtime = f"loading {self.path}", self._runtime
-        options = self._session_options(doing)
-        path = os.fsencode(self.path)
-        session = runtime.made(doing, runtime.create_session, runtime.env, path, options.pointer)
-        return Owned(session, runtime.release_session)
+    def _load(self) -> LibrarySession | ModuleSession:
+        try:
+            return _load(self.path, self.threads, self._optimize, self._options)
+        except ModelError as error:
+            if not any(sign in str(error) for sign in ("xternal", f"{self.path}.data")):
+                raise
+            hint = f"{_weights(self.path)} is cut or absent: install the model again, with all its files"
+            raise ModelError(str(error), hint) from None
 
-    def _session_options(self, doing: str) -> Owned:
-        runtime = self._runtime
-        options = Owned(runtime.made(doing, runtime.create_session_options), runtime.release_session_options)
-        runtime.check(doing, runtime.set_threads(options.pointer, self.threads))
-        if not self._optimize:
-            runtime.check(doing, runtime.set_optimization(options.pointer, DISABLE_ALL))
-        for key, value in self._options.items():
-            runtime.check(doing, runtime.add_config_entry(options.pointer, key.encode(), value.encode()))
-        return options
-
-    def _live(self) -> Owned:
+    def _live(self) -> LibrarySession | ModuleSession:
         session = self._session
         if session is None:
             raise self._refusal("the session is closed")
         if self.threads != 1 and session.pid != os.getpid():
             session = self._session = self._load()
         return session
-
-    def _run(self, session: Owned, views: list[memoryview], wanted: Sequence[TensorInfo]) -> list[Owned]:
-        doing, runtime = f"running {self.path}", self._runtime
-        names = _names(wanted)
-        values, results = (c_void_p * len(views))(), (c_void_p * len(names))()
-        try:
-            for index, view in enumerate(views):
-                values[index] = runtime.wrap(doing, view, self.inputs[index].dtype)
-            feeds = (self._input_names, values, len(values))
-            runtime.check(doing, runtime.run(session.pointer, None, *feeds, names, len(names), results))
-        finally:
-            for value in values:
-                runtime.release_value(value)
-        return [Owned(result or 0, runtime.release_value) for result in results]
-
-    def _given(self, info: TensorInfo, result: Owned) -> memoryview:
-        dtype = "H" if info.dtype == "e" else info.dtype
-        view = self._runtime.view(f"running {self.path}", result, dtype)
-        if info.name in self._inputs:  # the graph gives an input back as it is, so this is the caller's memory
-            return shaped(bytearray(view), dtype, view.shape or ())
-        return view
 
     def _fitting(self, feeds: Mapping[str, ReadableBuffer]) -> list[memoryview]:
         """The feeds in the order of the inputs, as views, which hold the buffers where they are during the run."""
@@ -170,14 +148,25 @@ class Session:
 
 def default_threads() -> int:
     """The vCPUs that Lambda gives a function of this memory, at most those this process may run on; elsewhere these."""
-    usable = len(os.sched_getaffinity(0))
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     return min(max(round(int(memory) / MEMORY_OF_ONE_VCPU), 1), usable) if memory else usable
 
 
-def _names(infos: Iterable[TensorInfo]) -> ctypes.Array[c_char_p]:
-    names = [info.name.encode() for info in infos]
-    return (c_char_p * len(names))(*names)
+def _load(path: str, threads: int, optimize: bool, options: Mapping[str, str]) -> LibrarySession | ModuleSession:
+    library = find_library()
+    if library and library != "module":
+        return LibrarySession(library, path, threads, optimize, options)
+
+    from pilotlight.function.ort_module import ModuleSession
+
+    return ModuleSession(path, threads, optimize, options)
+
+
+def _weights(path: str) -> str:
+    """The file with the external weights, as messages name it; only the runtime knows one of another name."""
+    usual = f"{path}.data"
+    return usual if os.path.exists(usual) else f"the file with its weights (usually {os.path.basename(usual)})"
 
 
 def _fits(view: memoryview, info: TensorInfo) -> bool:

@@ -18,9 +18,10 @@ from struct import calcsize
 from typing import TYPE_CHECKING, NamedTuple
 
 from pilotlight.errors import ModelError
+from pilotlight.function.trace import span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from _typeshed import ReadableBuffer
 
@@ -43,6 +44,7 @@ HINTS = {
     7: "the file is damaged or is no ONNX model: copy or export it again",  # ORT_INVALID_PROTOBUF
     9: 'the model needs a newer ONNX Runtime: pip install --upgrade "pilotlight[onnx]"',  # ORT_NOT_IMPLEMENTED
 }
+NO_NUMBERS = "export the model with tensors of bool, int8 to uint64, float16, float32 or float64"
 
 Function = ctypes.CFUNCTYPE(c_void_p)  # one class for all: result and arguments are set on each function
 Dimensions = c_int64 * 64  # as many as memoryview takes
@@ -177,8 +179,7 @@ class Runtime:
         tensor = self.made(doing, self.as_tensor, kind.pointer)
         dtype = DTYPES.get(self.made(doing, self.element_type, tensor)) if tensor else None
         if dtype is None:
-            hint = "export the model with tensors of bool, int8 to uint64, float16, float32 or float64"
-            raise ModelError(f"{doing} {name!r} is not a tensor of numbers", hint)
+            raise ModelError(f"{doing} {name!r} is not a tensor of numbers", NO_NUMBERS)
         return TensorInfo(name, dtype, self._symbolic_shape(doing, tensor))
 
     def _name(self, doing: str, session: Owned, name_of: Status, index: int) -> str:
@@ -203,7 +204,7 @@ class Runtime:
 
     def wrap(self, doing: str, view: memoryview, dtype: str) -> int:
         """A tensor over the memory of `view`, which has to outlive it; to be given to `release_value`."""
-        data = (_address(view), view.nbytes, Dimensions(*(view.shape or ())), view.ndim, ELEMENT_TYPES[dtype])
+        data = (address(view), view.nbytes, Dimensions(*(view.shape or ())), view.ndim, ELEMENT_TYPES[dtype])
         return self.made(doing, self.create_tensor, self.memory_info, *data)
 
     def view(self, doing: str, value: Owned, dtype: str) -> memoryview:
@@ -218,15 +219,72 @@ class Runtime:
 
 
 @cache
-def runtime() -> Runtime:
-    """The runtime of this process. Raises `ModelError` when there is none."""
-    return Runtime(find_library())
+def runtime(library: str) -> Runtime:
+    """The runtime of this process. Raises `ModelError` when the library is none."""
+    with span("library"):
+        return Runtime(library)
+
+
+class LibrarySession:
+    """A session of the library; `onnx.Session` checks what comes here. Raises `ModelError`."""
+
+    def __init__(self, library: str, path: str, threads: int, optimize: bool, options: Mapping[str, str]) -> None:
+        self.path = path
+        self._runtime = runtime(library)
+        doing = f"loading {path}"
+        with span("weights"):
+            self._session = self._load(doing, threads, optimize, options)
+        self.pid = self._session.pid
+        self.inputs = self._runtime.inputs(doing, self._session)
+        self.outputs = self._runtime.outputs(doing, self._session)
+        self._fed = {info.name for info in self.inputs}
+        self._input_names = _names(self.inputs)
+
+    def _load(self, doing: str, threads: int, optimize: bool, options: Mapping[str, str]) -> Owned:
+        runtime = self._runtime
+        settings = Owned(runtime.made(doing, runtime.create_session_options), runtime.release_session_options)
+        runtime.check(doing, runtime.set_threads(settings.pointer, threads))
+        if not optimize:
+            runtime.check(doing, runtime.set_optimization(settings.pointer, DISABLE_ALL))
+        for key, value in options.items():
+            runtime.check(doing, runtime.add_config_entry(settings.pointer, key.encode(), value.encode()))
+        path = os.fsencode(self.path)
+        session = runtime.made(doing, runtime.create_session, runtime.env, path, settings.pointer)
+        return Owned(session, runtime.release_session)
+
+    def run(self, views: list[memoryview], wanted: Sequence[TensorInfo]) -> list[memoryview]:
+        """One view for each input, in their order -> one for each output that is wanted."""
+        doing, runtime = f"running {self.path}", self._runtime
+        names = _names(wanted)
+        values, results = (c_void_p * len(views))(), (c_void_p * len(names))()
+        try:
+            for index, view in enumerate(views):
+                values[index] = runtime.wrap(doing, view, self.inputs[index].dtype)
+            feeds = (self._input_names, values, len(values))
+            runtime.check(doing, runtime.run(self._session.pointer, None, *feeds, names, len(names), results))
+        finally:
+            for value in values:
+                runtime.release_value(value)
+        owned = [Owned(result or 0, runtime.release_value) for result in results]
+        return [self._given(doing, info, each) for info, each in zip(wanted, owned, strict=True)]
+
+    def _given(self, doing: str, info: TensorInfo, result: Owned) -> memoryview:
+        dtype = "H" if info.dtype == "e" else info.dtype
+        view = self._runtime.view(doing, result, dtype)
+        if info.name in self._fed:  # the graph gives an input back as it is, so this is the caller's memory
+            return shaped(bytearray(view), dtype, view.shape or ())
+        return view
+
+
+def _names(infos: Iterable[TensorInfo]) -> ctypes.Array[c_char_p]:
+    names = [info.name.encode() for info in infos]
+    return (c_char_p * len(names))(*names)
 
 
 def find_library() -> str:
-    """The shared library of the onnxruntime wheel, or the one that PILOTLIGHT_ONNXRUNTIME names.
+    """The shared library of the onnxruntime wheel, or the one that PILOTLIGHT_ONNXRUNTIME names; "" for none.
 
-    Looks along `sys.path` and leaves Python's import system alone. Raises `ModelError`.
+    Looks along `sys.path` and leaves Python's import system alone.
     """
     if chosen := os.environ.get("PILOTLIGHT_ONNXRUNTIME"):
         return chosen
@@ -235,7 +293,7 @@ def find_library() -> str:
         for name in os.listdir(capi) if os.path.isdir(capi) else ():
             if name.startswith("libonnxruntime.so"):
                 return os.path.join(capi, name)
-    raise ModelError("loading ONNX Runtime: it is not installed", 'pip install "pilotlight[onnx]"')
+    return ""
 
 
 def _function_table(library: str) -> ctypes.Array[c_void_p]:
@@ -274,7 +332,7 @@ _nothing = ctypes.create_string_buffer(1)
 _formats = {dtype: dtype.encode() for dtype in ELEMENT_TYPES}
 
 
-def _address(view: memoryview) -> int:
+def address(view: memoryview) -> int:
     """Where the memory of a contiguous view begins, read-only memory too, which ctypes has no call for."""
     buffer = _Buffer()
     _get_buffer(view, byref(buffer), 0)

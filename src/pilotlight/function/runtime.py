@@ -2,39 +2,28 @@
 
     python -c "from pilotlight.function.runtime import main; main()"
 
-The Runtime API is plain HTTP/1.1 on loopback, so the client is a socket: http.client alone would cost a cold start
-more than the rest of this loop (its import takes about 50 ms). Error types and texts are those of `awslambdaric`, with
-which this loop is interchangeable. Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+Error types and texts are those of `awslambdaric`, with which this loop is interchangeable, but for one thing: an
+`@endpoint` whose function is a generator streams its answer behind a function URL that streams. A plain handler that is
+a generator is an error, as it is on Lambda. Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 """
 
 import io
 import json
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pilotlight.errors import InputError, PilotlightError
+from pilotlight.function import trace
+from pilotlight.function.runtime_client import Event, RuntimeApi, Stream
 
-API = "/2018-06-01/runtime"
+INVOKE_MODE = "PILOTLIGHT_INVOKE_MODE"  # the variable that says how the function's URL invokes it
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 Handler = Callable[[Any, "Context"], object]
-
-
-class Event(NamedTuple):
-    """One invocation, as `GET /runtime/invocation/next` gives it. `deadline` is in milliseconds since the epoch."""
-
-    request_id: str
-    payload: bytes
-    deadline: int = 0
-    arn: str = ""
-    trace_id: str = ""
-    client_context: str = ""
-    identity: str = ""
 
 
 class Identity(NamedTuple):
@@ -61,6 +50,7 @@ class Context:
     __slots__ = (
         "_deadline",
         "aws_request_id",
+        "can_stream",
         "client_context",
         "function_name",
         "function_version",
@@ -81,6 +71,7 @@ class Context:
         self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
         self.identity = _identity(event.identity)
         self.client_context = _client_context(event.client_context)
+        self.can_stream = environ.get(INVOKE_MODE) == "RESPONSE_STREAM"  # for @endpoint; Lambda's has no such name
         self._deadline = event.deadline
 
     def get_remaining_time_in_millis(self) -> int:
@@ -100,85 +91,6 @@ def _client_context(header: str) -> ClientContext | None:
     return ClientContext(fields.get("client"), fields.get("custom"), fields.get("env"))
 
 
-class RuntimeApi:
-    """A client of the Runtime API over one kept-alive connection.
-
-    Raises `ConnectionError` when the other side is gone or refuses.
-    """
-
-    def __init__(self, address: str) -> None:
-        host, _, port = address.partition(":")
-        self._host = address
-        self._socket = socket.create_connection((host, int(port or 80)))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._reader: BinaryIO = self._socket.makefile("rb")
-
-    def next(self) -> Event:
-        """The next invocation; waits for it as long as it takes."""
-        headers, payload = self._exchange("GET", "/invocation/next")
-        return Event(
-            headers["lambda-runtime-aws-request-id"],
-            payload,
-            int(headers.get("lambda-runtime-deadline-ms", "0")),
-            headers.get("lambda-runtime-invoked-function-arn", ""),
-            headers.get("lambda-runtime-trace-id", ""),
-            headers.get("lambda-runtime-client-context", ""),
-            headers.get("lambda-runtime-cognito-identity", ""),
-        )
-
-    def respond(self, request_id: str, payload: bytes) -> None:
-        self._exchange("POST", f"/invocation/{request_id}/response", payload)
-
-    def fail(self, request_id: str, error: Mapping[str, object]) -> None:
-        self._report(f"/invocation/{request_id}/error", error)
-
-    def fail_init(self, error: Mapping[str, object]) -> None:
-        self._report("/init/error", error)
-
-    def _report(self, path: str, error: Mapping[str, object]) -> None:
-        body = json.dumps(error).encode()
-        self._exchange("POST", path, body, f"Lambda-Runtime-Function-Error-Type: {error['errorType']}\r\n")
-
-    def _exchange(self, method: str, path: str, body: bytes = b"", extra: str = "") -> tuple[dict[str, str], bytes]:
-        head = (
-            f"{method} {API}{path} HTTP/1.1\r\nHost: {self._host}\r\nUser-Agent: pilotlight\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{extra}\r\n"
-        )
-        self._socket.sendall(head.encode("latin-1", "replace") + body)  # one write: with two, Nagle's rule costs 40 ms
-        status, headers = self._read_head()
-        answer = self._read_body(headers)
-        if status >= 300 and status != 413:  # 413: the answer was too large and Lambda has told the caller so
-            raise ConnectionError(f"{method} {path}: the Runtime API answered {status}: {answer[:200]!r}")
-        return headers, answer
-
-    def _read_head(self) -> tuple[int, dict[str, str]]:
-        status_line = self._reader.readline()
-        if not status_line:
-            raise ConnectionError("the Runtime API closed the connection")
-        headers = {}
-        while (line := self._reader.readline().rstrip(b"\r\n")) != b"":
-            name, _, value = line.decode("latin-1").partition(":")
-            headers[name.lower()] = value.strip()
-        return int(status_line.split(None, 2)[1]), headers
-
-    def _read_body(self, headers: Mapping[str, str]) -> bytes:
-        if headers.get("transfer-encoding") == "chunked":
-            return b"".join(iter(self._read_chunk, b""))
-        return self._read(int(headers.get("content-length", "0")))
-
-    def _read_chunk(self) -> bytes:
-        size = int(self._reader.readline().split(b";")[0] or b"0", 16)
-        chunk = self._read(size)
-        self._reader.readline()
-        return chunk
-
-    def _read(self, size: int) -> bytes:
-        data = self._reader.read(size)
-        if len(data) < size:
-            raise ConnectionError("the Runtime API closed the connection in the middle of an answer")
-        return data
-
-
 def main() -> NoReturn:
     """Load the handler named by `_HANDLER`, then serve invocations until the environment is stopped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -190,9 +102,11 @@ def main() -> NoReturn:
         _log(error)
         api.fail_init(describe_error(error))
         sys.exit(1)
+    trace.mark("loaded")
     try:
         while True:
             serve_one(api, handler)
+            trace.write()
     except ConnectionError:
         sys.exit(0)  # Lambda is gone, and this environment with it
 
@@ -205,14 +119,36 @@ def serve_one(api: RuntimeApi, handler: Handler) -> None:
     else:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
     try:
-        answer = _encode_answer(handler(_decode_event(event.payload), Context(event, os.environ)))
+        answer = handler(_decode_event(event.payload), Context(event, os.environ))
+        payload = answer if isinstance(answer, Stream) else _encode_answer(answer)
     except Exception as error:  # the boundary to user code: whatever it raised is its error, not ours
         _log(error)
         _flush()
         api.fail(event.request_id, {**describe_error(error), "requestId": event.request_id})
         return
+    if isinstance(payload, Stream):
+        _stream(api, event.request_id, payload)
+    else:
+        _flush()
+        api.respond(event.request_id, payload)
+
+
+def _stream(api: RuntimeApi, request_id: str, stream: Stream) -> None:
+    """Post an answer chunk by chunk, as the handler makes it; what it raises then ends the answer where it is."""
+    api.begin_stream(request_id, stream.head)
+    while True:
+        try:
+            chunk = next(stream.chunks, None)
+        except Exception as error:  # the boundary to user code, as above
+            _log(error)
+            _flush()
+            api.end_stream({**describe_error(error), "requestId": request_id})
+            return
+        if chunk is None:
+            break
+        api.send_chunk(chunk)
     _flush()
-    api.respond(event.request_id, answer)
+    api.end_stream()
 
 
 class Fault(Exception):

@@ -9,25 +9,23 @@ otherwise swallow an event meant for its successor.
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
 
 from pilotlight import limits
 from pilotlight.local import process, report
+from pilotlight.local.invocation import Invocation, from_trailers
+from pilotlight.local.log_pipe import LogLine, LogPipe
 from pilotlight.local.runtime_api import Connection, RuntimeRequest
+from pilotlight.local.streams import Stream, too_large
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
 _API = "/2018-06-01/runtime"
-_PIPE_SIZE = 65_536  # bytes that a pipe holds: pipe(7)
-
-LogLine = Callable[[str], None]
 
 
 class InitError(Exception):
@@ -42,24 +40,14 @@ class InitError(Exception):
 
     def result(self, call: Call) -> Result:
         """What the caller of the function gets: the runtime's own report, or Lambda's words."""
-        failed = Result(self.payload, "Unhandled") if self.payload else failure(self.kind, self.text, call.request_id)
+        failed = (
+            Result(self.payload, "Unhandled") if self.payload else report.failure(self.kind, self.text, call.request_id)
+        )
         return failed._replace(request_id=call.request_id, log=self.log if call.tail else b"")
 
 
 class InitTimeout(Exception):
     """The init phase took longer than it may."""
-
-
-class _Invocation:
-    __slots__ = ("answered", "began", "request_id", "result", "tail", "timer")
-
-    def __init__(self, call: Call, result: "asyncio.Future[Result]", timer: asyncio.TimerHandle) -> None:
-        self.request_id = call.request_id
-        self.tail = call.tail
-        self.result = result
-        self.timer = timer
-        self.began = time.perf_counter()
-        self.answered = False
 
 
 class Environment:
@@ -81,15 +69,13 @@ class Environment:
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._exited: asyncio.Future[int] = self._loop.create_future()
         self._waiting: Connection | None = None  # the client whose `next` is pending
-        self._current: _Invocation | None = None
+        self._current: Invocation | None = None
         self._is_killed = False
         self._budget = float(function.timeout)  # seconds that the next invocation may take
         self._init_seconds = 0.0  # of an init that no REPORT line has named yet
-        self._tail = bytearray()  # the end of the log since the last answer
-        self._partial_line = b""
+        self._pipe = LogPipe(log)  # its tail is that since the last answer
         self._folder: Path | None = None
         self._server: asyncio.Server | None = None
-        self._pipe = -1
 
     @property
     def is_idle(self) -> bool:
@@ -135,17 +121,17 @@ class Environment:
 
     async def _listen(self) -> str:
         listener = socket.create_server(("127.0.0.1", 0), backlog=4)
-        self._server = await self._loop.create_server(lambda: Connection(self._handle, self._forget), sock=listener)
+        self._server = await self._loop.create_server(
+            lambda: Connection(self._handle, self._handle_stream_end, self._forget), sock=listener
+        )
         host, port = listener.getsockname()[:2]
         return f"{host}:{port}"
 
     async def _execute(self, variables: Mapping[str, str]) -> None:
-        self._pipe, write_end = os.pipe()
-        os.set_blocking(self._pipe, False)
-        self._loop.add_reader(self._pipe, self._read_log)
+        write_end = self._pipe.open()
         try:
             await self._loop.subprocess_exec(
-                lambda: _Process(self._process_started, self._process_exited),
+                lambda: process.Watch(self._process_started, self._process_exited),
                 *process.command(self.function),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
@@ -181,21 +167,19 @@ class Environment:
     def _process_exited(self, status: int) -> None:
         self._is_killed = True
         self._kill_group()  # what it had started and left behind
-        self._read_log()
-        if self._partial_line:
-            self._log(self._partial_line.decode("utf-8", "replace"))
+        self._pipe.finish()
         self._exited.set_result(status)
-        reason = f"Error: {_exit_reason(status)}"
+        reason = report.exited(status)
         self._fail_init("Runtime.ExitError", reason)
         if self._current is not None:
-            self._end(failure("Runtime.ExitError", reason, self._current.request_id))
+            self._end(report.failure("Runtime.ExitError", reason, self._current.request_id))
         self._finish()
         self._release()
         self._on_exit(self)
 
     def _fail_init(self, kind: str, text: str, payload: bytes = b"") -> None:
         if not self._ready.done():
-            self._ready.set_exception(InitError(kind, text, payload, bytes(self._tail[-limits.LOG_TAIL :])))
+            self._ready.set_exception(InitError(kind, text, payload, bytes(self._pipe.tail)))
             self._ready.exception()  # retrieved: `start` may have given up waiting
 
     def _release(self) -> None:
@@ -204,10 +188,7 @@ class Environment:
             self._server = None
         if self._waiting is not None:
             self._waiting.close()
-        if self._pipe >= 0:
-            self._loop.remove_reader(self._pipe)
-            os.close(self._pipe)
-            self._pipe = -1
+        self._pipe.close()
         if self._folder is not None:
             process.remove_folder(self._folder)
             self._folder = None
@@ -221,8 +202,8 @@ class Environment:
         waiting, self._waiting = self._waiting, None
         budget, self._budget = self._budget, float(self.function.timeout)
         timer = self._loop.call_later(budget, self._time_out)
-        self._current = _Invocation(call, self._loop.create_future(), timer)
-        self._tail += f"START RequestId: {call.request_id} Version: $LATEST\n".encode()
+        self._current = Invocation(call, timer)
+        self._pipe.tail += f"START RequestId: {call.request_id} Version: $LATEST\n".encode()
         waiting.reply(200, call.payload, self._event_headers(call, time.time() + budget))
         return await self._current.result
 
@@ -241,7 +222,7 @@ class Environment:
     def _time_out(self) -> None:
         if self._current is None:
             return
-        self._end(failure("Sandbox.Timedout", timed_out(self.function.timeout), self._current.request_id))
+        self._end(report.failure("Sandbox.Timedout", report.timed_out(self.function.timeout), self._current.request_id))
         self._kill()
 
     def _end(self, result: Result) -> None:
@@ -255,20 +236,18 @@ class Environment:
         invocation = self._current
         if invocation is None or invocation.answered:
             return
-        invocation.answered = True
-        self._read_log()  # the runtime flushed before it answered, so what the invocation wrote is in the pipe
+        self._pipe.read()  # the runtime flushed before it answered, so what the invocation wrote is in the pipe
         init, self._init_seconds = self._init_seconds, 0.0
-        if not invocation.result.done():  # done: nobody waits for it any more
-            log = self._report(invocation, init) if invocation.tail else b""
-            invocation.result.set_result(result._replace(request_id=invocation.request_id, log=log))
-        self._tail.clear()
+        log = self._report(invocation, init) if invocation.tail else b""
+        invocation.end(result._replace(request_id=invocation.request_id, log=log))
+        self._pipe.tail.clear()
 
-    def _report(self, invocation: _Invocation, init: float) -> bytes:
+    def _report(self, invocation: Invocation, init: float) -> bytes:
         """The log as LogType=Tail gives it: Lambda's own lines around the function's, 4 KB at most."""
         seconds = time.perf_counter() - invocation.began
         peak = report.peak_memory(self.pid)
         end = report.lines(invocation.request_id, seconds, init, self.function.memory, peak)
-        return bytes(self._tail + end.encode())[-limits.LOG_TAIL :]
+        return bytes(self._pipe.tail + end.encode())[-limits.LOG_TAIL :]
 
     def _finish(self) -> None:
         if self._current is not None:
@@ -281,6 +260,8 @@ class Environment:
         match request.method, request.path.removeprefix(_API).strip("/").split("/"):
             case "GET", ["invocation", "next"]:
                 self._handle_next(connection)
+            case "POST", ["invocation", request_id, "response"] if request.stream is not None:
+                self._handle_stream(connection, request_id, request.stream)
             case "POST", ["invocation", request_id, "response"]:
                 self._handle_answer(connection, request_id, Result(request.body))
             case "POST", ["invocation", request_id, "error"]:
@@ -308,85 +289,56 @@ class Environment:
             self._on_idle(self)
 
     def _handle_answer(self, connection: Connection, request_id: str, result: Result) -> None:
-        if self._current is None or self._current.request_id != request_id:
-            connection.refuse(400, "InvalidRequestID", "Invalid request ID")
-        elif self._current.answered:
-            connection.refuse(403, "InvalidStateTransition", "The invocation has been answered")
-        elif len(result.payload) > limits.PAYLOAD:
+        if self._accepts(connection, request_id) is None:
+            return
+        if len(result.payload) > limits.PAYLOAD:
             text = f"Exceeded maximum allowed payload size ({limits.PAYLOAD} bytes)."
             connection.refuse(413, "RequestEntityTooLarge", text)
-            text = f"Response payload size exceeded maximum allowed payload size ({limits.PAYLOAD} bytes)."
-            self._answer(failure("Function.ResponseSizeTooLarge", text))
+            self._answer(too_large(limits.PAYLOAD))
         else:
             connection.reply(202)
             self._answer(result)
+
+    def _accepts(self, connection: Connection, request_id: str) -> Invocation | None:
+        """The invocation that an answer is for; None when it has been refused."""
+        invocation = self._current
+        if invocation is None or invocation.request_id != request_id:
+            connection.refuse(400, "InvalidRequestID", "Invalid request ID")
+        elif invocation.answered or invocation.stream is not None:
+            connection.refuse(403, "InvalidStateTransition", "The invocation has been answered")
+        else:
+            return invocation
+        return None
+
+    def _handle_stream(self, connection: Connection, request_id: str, stream: Stream) -> None:
+        invocation = self._accepts(connection, request_id)
+        if invocation is None:
+            stream.drop()
+        else:
+            invocation.begin(stream, connection)
+
+    def _handle_stream_end(self, connection: Connection, stream: Stream, trailers: Mapping[str, str]) -> None:
+        if self._current is None or self._current.stream is not stream:
+            return  # it was refused when it began
+        if stream.is_too_large:
+            text = f"Exceeded maximum allowed payload size ({limits.STREAMED_PAYLOAD} bytes)."
+            connection.refuse(413, "RequestEntityTooLarge", text)
+            self._end(too_large(limits.STREAMED_PAYLOAD))
+            return
+        connection.reply(202)
+        self._answer(from_trailers(trailers))
 
     def _handle_init_error(self, connection: Connection, request: RuntimeRequest) -> None:
         if self._ready.done():
             connection.refuse(403, "InvalidStateTransition", "The init phase is over")
             return
         connection.reply(202)
-        self._read_log()
+        self._pipe.read()
         self._fail_init("Runtime.InitError", "the runtime reported an error", request.body)
 
     def _forget(self, connection: Connection) -> None:
         if self._waiting is connection:
             self._waiting = None
             self._kill()  # a runtime that hung up can take no invocation
-
-    # logs
-
-    def _read_log(self) -> None:
-        """Take what is in the pipe: no more than it holds, since a function can write faster than this reads."""
-        if self._pipe < 0:
-            return
-        try:
-            data = os.read(self._pipe, _PIPE_SIZE)
-        except BlockingIOError:
-            return
-        if data:
-            self._take_log(data)
-        else:
-            self._loop.remove_reader(self._pipe)  # end of file: every writer is gone
-
-    def _take_log(self, data: bytes) -> None:
-        self._tail += data
-        del self._tail[: -limits.LOG_TAIL]
-        *lines, self._partial_line = (self._partial_line + data).split(b"\n")
-        if len(self._partial_line) > _PIPE_SIZE:
-            lines, self._partial_line = [*lines, self._partial_line], b""
-        for line in lines:
-            self._log(line.decode("utf-8", "replace"))
-
-
-def timed_out(timeout: int) -> str:
-    return f"Error: Task timed out after {timeout:.2f} seconds"
-
-
-def failure(kind: str, text: str, request_id: str = "") -> Result:
-    """The result of an invocation that Lambda itself ended."""
-    message = f"RequestId: {request_id} {text}" if request_id else text
-    return Result(json.dumps({"errorType": kind, "errorMessage": message}).encode(), "Unhandled")
-
-
-def _exit_reason(status: int) -> str:
-    """Lambda's words for how a runtime ended; a negative status is the signal that ended it."""
-    if status == 0:
-        return "Runtime exited without providing a reason"
-    if status < 0:
-        return f"Runtime exited with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
-    return f"Runtime exited with error: exit status {status}"
-
-
-class _Process(asyncio.SubprocessProtocol):
-    def __init__(self, started: Callable[[int], None], exited: Callable[[int], None]) -> None:
-        self._started = started
-        self._exited = exited
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.SubprocessTransport, transport)  # uvloop's is none by name
-        self._started(self._transport.get_pid() or 0)
-
-    def process_exited(self) -> None:
-        self._exited(self._transport.get_returncode() or 0)
-        self._transport.close()
+        elif self._current is not None and self._current.source is connection and not self._current.answered:
+            self._kill()  # nor finish its answer; most often it has just exited

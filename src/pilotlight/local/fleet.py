@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 
 from pilotlight import limits
 from pilotlight.errors import ModelNotInstalled, Throttled
-from pilotlight.local.environment import Environment, InitError, InitTimeout, timed_out
+from pilotlight.local.environment import Environment, InitError, InitTimeout
+from pilotlight.local.report import timed_out
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
@@ -58,11 +59,25 @@ class Fleet:
         self._stops: set[asyncio.Task[None]] = set()
 
     async def invoke(self, call: Call) -> Result:
-        """Run one invocation in an environment that is free, or in a new one. Raises Throttled, ModelNotInstalled."""
+        """Run one invocation in an environment that is free, or in a new one. Raises Throttled, ModelNotInstalled.
+
+        A streamed answer counts as a request under way until it has ended."""
         if self._requests >= self._concurrency:
             self._log(f"[ERROR] Throttled: all {self._concurrency} of the function's concurrency are in use")
             raise Throttled("Rate Exceeded.", f"raise the concurrency of {self.function.name}")
         self._requests += 1
+        try:
+            result = await self._run(call)
+        except BaseException:
+            self._requests -= 1
+            raise
+        if result.stream is None:
+            self._requests -= 1
+        else:
+            result.stream.ended.add_done_callback(self._stream_ended)
+        return result
+
+    async def _run(self, call: Call) -> Result:
         try:
             environment = await self._acquire()
             while not environment.is_idle:  # it died in the moment between being offered and being used
@@ -72,8 +87,9 @@ class Fleet:
             if not error.payload:  # else the runtime has reported it, and logged it too
                 self._log(f"[ERROR] {error}")
             return error.result(call)
-        finally:
-            self._requests -= 1
+
+    def _stream_ended(self, _: asyncio.Future[Result]) -> None:
+        self._requests -= 1
 
     @property
     def is_done(self) -> bool:
@@ -129,7 +145,7 @@ class Fleet:
             and self._machine.has_room(self.function.memory)
         ):
             self._starting += 1
-            _run(self._start(self._make()), self._starts)
+            _spawn(self._start(self._make()), self._starts)
 
     def _make(self) -> Environment:
         environment = Environment(self.function, self._log, self._offer, self._forget)
@@ -201,7 +217,7 @@ class Fleet:
         """Stop an idle environment."""
         del self.idle[environment]
         self.environments.discard(environment)
-        _run(environment.stop(), self._stops)
+        _spawn(environment.stop(), self._stops)
 
     def retire(self) -> None:
         """Finish what runs and waits, then have no environments."""
@@ -224,7 +240,7 @@ class Fleet:
         self._machine.log(self.function.key, line)
 
 
-def _run(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
+def _spawn(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
     task = asyncio.get_running_loop().create_task(work)
     tasks.add(task)  # the event loop itself holds tasks weakly
     task.add_done_callback(tasks.discard)

@@ -17,8 +17,9 @@ from pilotlight import fronts, limits
 from pilotlight.errors import ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
 from pilotlight.events import Request, Response
 from pilotlight.fronts import MalformedResult
-from pilotlight.local import cors
+from pilotlight.local import cors, streams
 from pilotlight.local.routes import Match, Router
+from pilotlight.local.streams import Streamed
 from pilotlight.settings import Cors, Front
 from pilotlight.values import Call, Invoke
 
@@ -81,7 +82,7 @@ class Gateway:
     def __init__(self, invoke: Invoke, routes: Sequence[tuple[str, str, Target]] = ()) -> None:
         self._invoke = invoke
         self._router = Router(routes)
-        self._running: set[asyncio.Task[Response]] = set()
+        self._running: set[asyncio.Task[Response | Streamed]] = set()
 
     def route(self, routes: Sequence[tuple[str, str, Target]]) -> None:
         """Replace the routes; requests under way keep theirs."""
@@ -90,7 +91,7 @@ class Gateway:
     def match(self, method: str, path: str) -> Match[Target] | None:
         return self._router.match(method, path)
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request) -> Response | Streamed:
         """The answer to a request. Its route and path parameters are filled in here."""
         preflight = self._preflight(request)
         if preflight is not None:
@@ -101,7 +102,14 @@ class Gateway:
             return fail(others[0].front if others else "http", "not found")
         target = found.target
         request = request._replace(route=target.route, path_parameters=found.parameters)
-        response = _clean(await self._integrate(request, target))
+        answer = await self._integrate(request, target)
+        if isinstance(answer, Streamed):
+            return answer._replace(head=self._finish(request, target, answer.head))
+        return self._finish(request, target, answer)
+
+    def _finish(self, request: Request, target: Target, response: Response) -> Response:
+        """The headers of the function, without and with those of the gateway."""
+        response = _clean(response)
         if target.cors is not None and target.cors.origins:
             response = cors.apply(target.cors, request.header("origin"), response)
         return response._replace(headers=(*response.headers, (_REQUEST_ID[target.front], request.request_id)))
@@ -115,7 +123,7 @@ class Gateway:
                 return cors.preflight(target.cors, request)
         return None
 
-    async def _integrate(self, request: Request, target: Target) -> Response:
+    async def _integrate(self, request: Request, target: Target) -> Response | Streamed:
         if len(request.body) > _REQUEST_LIMITS[target.front]:
             return fail(target.front, "too large")
         # Not cancelled at the gateway's timeout: on AWS, too, the function runs on when nobody waits any more.
@@ -125,10 +133,13 @@ class Gateway:
         done, _ = await asyncio.wait({task}, timeout=_TIMEOUTS[target.front])
         return task.result() if done else fail(target.front, "timeout")
 
-    async def _answer(self, request: Request, target: Target) -> Response:
+    async def _answer(self, request: Request, target: Target) -> Response | Streamed:
         call = Call(target.function, _encode(request, target), request.request_id, request.header("x-amzn-trace-id"))
         try:
             result = await self._invoke(call)
+            if result.stream is not None and target.front == "url":
+                return await streams.opened(result.stream)
+            result = await streams.collected(result)
             if result.error:
                 return fail(target.front, "function")
             return fronts.from_result(result.payload, target.front, request.header("accept"), target.binary_media_types)

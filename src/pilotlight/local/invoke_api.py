@@ -1,14 +1,16 @@
 """Lambda's Invoke API on this machine: what boto3 and `aws lambda invoke --endpoint-url` call.
 
-    POST /2015-03-31/functions/{name}/invocations
+    POST /2015-03-31/functions/{name}/invocations                         Invoke
+    POST /2021-11-15/functions/{name}/response-streaming-invocations      InvokeWithResponseStream
 
-Source: docs.aws.amazon.com/lambda/latest/api/API_Invoke.html; shapes and error names as in botocore's service model.
+Sources: docs.aws.amazon.com/lambda/latest/api/API_Invoke.html and API_InvokeWithResponseStream.html; shapes and error
+names as in botocore's service model.
 """
 
 import asyncio
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Literal
 from urllib.parse import unquote
 
@@ -17,10 +19,13 @@ import msgspec
 from pilotlight import limits
 from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge, PilotlightError, Throttled
 from pilotlight.events import Request, Response
+from pilotlight.local import eventstream
+from pilotlight.local.streams import Streamed, collected
 from pilotlight.values import Call, Invoke, Result
 
-PREFIX = "/2015-03-31/functions/"
-_SUFFIX = "/invocations"
+_INVOKE = ("/2015-03-31/functions/", "/invocations")
+_STREAM = ("/2021-11-15/functions/", "/response-streaming-invocations")
+PREFIXES = (_INVOKE[0], _STREAM[0])
 
 Fault = Literal["User", "Service"]
 
@@ -43,29 +48,37 @@ class InvokeApi:
         self._resolve = resolve
         self._running: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request) -> Response | Streamed:
         try:
-            response = await self._route(request)
+            answer = await self._route(request)
         except (InvokeError, ModelNotInstalled) as error:
-            response = _refuse(_translate(error))
+            answer = _refuse(_translate(error))
         except _Refused as refused:
-            response = _refuse(refused)
-        return response._replace(headers=(*response.headers, ("x-amzn-requestid", request.request_id)))
+            answer = _refuse(refused)
+        number = ("x-amzn-requestid", request.request_id)
+        if isinstance(answer, Streamed):
+            return answer._replace(head=answer.head._replace(headers=(*answer.head.headers, number)))
+        return answer._replace(headers=(*answer.headers, number))
 
-    async def _route(self, request: Request) -> Response:
-        call = _call(request)
+    async def _route(self, request: Request) -> Response | Streamed:
+        prefix, suffix = _STREAM if request.path.startswith(_STREAM[0]) else _INVOKE
+        if request.method != "POST" or not request.path.endswith(suffix):
+            raise _Refused(404, "UnknownOperationException", "of the Lambda API, only Invoke is served on this machine")
+        call = _call(request, request.path.removeprefix(prefix).removesuffix(suffix))
         call = call._replace(function=self._resolve(call.function))
         match request.header("x-amz-invocation-type") or "RequestResponse":
             case "RequestResponse":
                 _check(call.payload, limits.PAYLOAD, "InvokeFunction")
-                return _answer(await self._invoke(call))
-            case "Event":
+                result = await self._invoke(call)
+                return _stream(result) if suffix == _STREAM[1] else _answer(await collected(result))
+            case "Event" if suffix != _STREAM[1]:
                 _check(call.payload, limits.EVENT_PAYLOAD, "InvokeAsync")
                 return self._start(call)
             case "DryRun":
                 return Response(204)
             case other:
-                text = f"Value '{other}' at 'invocationType' is not one of Event, RequestResponse, DryRun"
+                known = "RequestResponse, DryRun" if suffix == _STREAM[1] else "Event, RequestResponse, DryRun"
+                text = f"Value '{other}' at 'invocationType' is not one of {known}"
                 raise _Refused(400, "InvalidParameterValueException", text)
 
     def _start(self, call: Call) -> Response:
@@ -76,17 +89,14 @@ class InvokeApi:
 
     async def _run(self, call: Call) -> None:
         try:
-            await self._invoke(call)
+            await collected(await self._invoke(call))
         except PilotlightError:
             return  # nobody waits: an Event whose function never ran is dropped, as Lambda drops it in the end
 
 
-def _call(request: Request) -> Call:
-    path = request.path.removeprefix(PREFIX)
-    if request.method != "POST" or not path.endswith(_SUFFIX):
-        raise _Refused(404, "UnknownOperationException", "of the Lambda API, only Invoke is served on this machine")
+def _call(request: Request, name: str) -> Call:
     return Call(
-        function_name(unquote(path.removesuffix(_SUFFIX)), dict(request.query_pairs()).get("Qualifier", "")),
+        function_name(unquote(name), dict(request.query_pairs()).get("Qualifier", "")),
         request.body or b"{}",
         request.request_id,
         request.header("x-amzn-trace-id"),
@@ -135,6 +145,27 @@ def _answer(result: Result) -> Response:
     if result.log:
         headers.append(("x-amz-log-result", binascii.b2a_base64(result.log, newline=False).decode()))
     return Response(200, tuple(headers), result.payload)
+
+
+def _stream(result: Result) -> Streamed:
+    headers = (("content-type", eventstream.MEDIA_TYPE), ("x-amz-executed-version", "$LATEST"))
+    return Streamed(Response(200, headers), _events(result))
+
+
+async def _events(result: Result) -> AsyncIterator[bytes]:
+    """The answer as it comes, a prelude of HTTP included, then how it ended."""
+    if result.stream is not None:
+        async for chunk in result.stream:
+            yield eventstream.message("PayloadChunk", "application/octet-stream", chunk)
+        result = result.stream.ended.result()
+    elif not result.error:
+        yield eventstream.message("PayloadChunk", "application/octet-stream", result.payload)
+    end = {}
+    if result.error:
+        end = {"ErrorCode": result.error, "ErrorDetails": result.payload.decode("utf-8", "replace")}
+    if result.log:
+        end["LogResult"] = binascii.b2a_base64(result.log, newline=False).decode()
+    yield eventstream.message("InvokeComplete", "application/json", json.dumps(end).encode())
 
 
 def _translate(error: InvokeError | ModelNotInstalled) -> _Refused:

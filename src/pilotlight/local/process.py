@@ -4,16 +4,19 @@ A function sees what it sees on Lambda: the variables of docs.aws.amazon.com/lam
 configuration-envvars.html and those of its settings, not the shell that started the server.
 """
 
+import asyncio
 import os
 import shutil
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import pilotlight
+from pilotlight.function.runtime import INVOKE_MODE
 from pilotlight.project import Function
 
 ACCOUNT = "000000000000"
@@ -53,9 +56,11 @@ def variables(function: Function, runtime_api: str, folder: Path) -> dict[str, s
     """Every variable of the environment. `folder` is the environment's own: its temporary files go there."""
     python = interpreter(function.root)
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    streams = {INVOKE_MODE: "RESPONSE_STREAM"} if function.streams else {}
     return {
         **passed,
         **_lambda_variables(function, runtime_api),
+        **streams,
         "LANG": "C.UTF-8",  # Lambda's en_US.UTF-8 is the same encoding, but not every machine has that locale
         "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": ":".join(_import_path(function.root, python, folder)),
@@ -101,3 +106,19 @@ def make_folder() -> Path:
 
 def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
+
+
+class Watch(asyncio.SubprocessProtocol):
+    """Tells when a process has started, with its id, and when it has ended, with its status."""
+
+    def __init__(self, started: Callable[[int], None], exited: Callable[[int], None]) -> None:
+        self._started = started
+        self._exited = exited
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)  # uvloop's is none by name
+        self._started(self._transport.get_pid() or 0)
+
+    def process_exited(self) -> None:
+        self._exited(self._transport.get_returncode() or 0)
+        self._transport.close()

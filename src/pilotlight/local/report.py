@@ -1,7 +1,11 @@
-"""The END and REPORT lines that Lambda writes after an invocation."""
+"""What Lambda itself says of an invocation: the END and REPORT lines after it, and why it ended when it failed."""
 
+import json
 import math
+import signal
 from pathlib import Path
+
+from pilotlight.values import Result
 
 
 def lines(request_id: str, seconds: float, init_seconds: float, memory: int, peak: int) -> str:
@@ -23,3 +27,22 @@ def peak_memory(pid: int) -> int:
         return 0
     sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
     return math.ceil(int(sizes[0]) / 1024) if sizes else 0
+
+
+def failure(kind: str, text: str, request_id: str = "") -> Result:
+    """The result of an invocation that Lambda itself ended."""
+    message = f"RequestId: {request_id} {text}" if request_id else text
+    return Result(json.dumps({"errorType": kind, "errorMessage": message}).encode(), "Unhandled")
+
+
+def timed_out(timeout: int) -> str:
+    return f"Error: Task timed out after {timeout:.2f} seconds"
+
+
+def exited(status: int) -> str:
+    """How a runtime ended; a negative status is the signal that ended it."""
+    if status == 0:
+        return "Error: Runtime exited without providing a reason"
+    if status < 0:
+        return f"Error: Runtime exited with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
+    return f"Error: Runtime exited with error: exit status {status}"

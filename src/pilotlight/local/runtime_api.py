@@ -1,6 +1,7 @@
 """The Runtime API's wire side: HTTP/1.1 on a listener of one execution environment.
 
-Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Every answer is one write with TCP_NODELAY (asyncio
+Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, and for streamed answers .../dg/runtimes-custom.html
+#runtimes-custom-response-streaming. Every answer is one write with TCP_NODELAY (asyncio
 sets it): headers and body in two writes cost 45 ms an invocation by Nagle's rule and delayed acknowledgements.
 """
 
@@ -12,6 +13,7 @@ from typing import NamedTuple, cast
 import httptools
 
 from pilotlight import limits
+from pilotlight.local.streams import Stream
 
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Too Large"}
 
@@ -19,19 +21,32 @@ ACCEPTED = b'{"status":"OK"}\n'
 
 
 class RuntimeRequest(NamedTuple):
-    """One request of a runtime client. `body` stops at one byte over Lambda's limit: enough to know it is too large."""
+    """One request of a runtime client. `body` stops at one byte over Lambda's limit: enough to know it is too large.
+
+    An answer that the runtime streams is handed over when its head is there, with `stream` for its body.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    stream: Stream | None = None
 
 
 class Connection(asyncio.Protocol):
-    """One connection of a runtime client; hands each request, with itself to reply on, to `handle`."""
+    """One connection of a runtime client; hands each request, with itself to reply on, to `handle`.
 
-    def __init__(self, handle: Callable[["Connection", RuntimeRequest], None], lost: Callable[["Connection"], None]):
+    `streamed` is told when the body of a streamed answer is whole, with its trailers.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[["Connection", RuntimeRequest], None],
+        streamed: Callable[["Connection", Stream, Mapping[str, str]], None],
+        lost: Callable[["Connection"], None],
+    ) -> None:
         self._handle = handle
+        self._streamed = streamed
         self._lost = lost
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -41,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[str, str] = {}
         self._body = bytearray()
+        self._stream: Stream | None = None
 
     # asyncio.Protocol
 
@@ -65,15 +81,42 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
+    def on_headers_complete(self) -> None:
+        if self._headers.get("lambda-runtime-function-response-mode") == "streaming" and self._url.endswith(
+            b"/response"
+        ):
+            self._stream = Stream(self._headers.get("content-type", ""), self._pause, self._resume)
+            self._handle(self, self._request())
+            self._headers = {}  # what comes yet are trailers
+
     def on_body(self, body: bytes) -> None:
+        if self._stream is not None:
+            self._stream.write(body)
+            return
         room = limits.PAYLOAD + 1 - len(self._body)
         self._body += body[:room]
 
     def on_message_complete(self) -> None:
-        method = self._parser.get_method().decode("latin-1")
-        request = RuntimeRequest(method, self._url.decode("latin-1"), self._headers, bytes(self._body))
+        request = self._request()
         self._reset()
-        self._handle(self, request)
+        if request.stream is not None:
+            self._streamed(self, request.stream, request.headers)
+        else:
+            self._handle(self, request)
+
+    def _request(self) -> RuntimeRequest:
+        method = self._parser.get_method().decode("latin-1")
+        return RuntimeRequest(method, self._url.decode("latin-1"), self._headers, bytes(self._body), self._stream)
+
+    # flow control
+
+    def _pause(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     # replies
 

@@ -6,6 +6,7 @@ Wires the parts together, keeps them in step with the files, and takes them down
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import resource
 import signal
@@ -120,6 +121,7 @@ class Server:
 
     async def run(self, listener: socket.socket) -> None:
         app = App(self._gateway, InvokeApi(self._pool, self._pool.resolve), self._playground, self._reporter.request)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         web = _Web(uvicorn.Config(
             app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
             proxy_headers=False, timeout_graceful_shutdown=_GRACE_SECONDS + 2,
@@ -198,6 +200,11 @@ def _forget_bytecode(changed: Sequence[Path]) -> None:
     for path in changed:
         for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
             compiled.unlink(missing_ok=True)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether uvicorn says what is not known: that a streamed answer broke off is in the function's log."""
+    return record.msg != "ASGI callable returned without completing response."
 
 
 class _Web(uvicorn.Server):

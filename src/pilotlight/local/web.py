@@ -4,20 +4,22 @@ Plain ASGI under uvicorn, no framework in the hot path.
 """
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from pilotlight import limits
-from pilotlight.events import Request, Response
+from pilotlight.events import Headers, Request, Response
 from pilotlight.local import invoke_api
 from pilotlight.local.gateway import Gateway, fail
+from pilotlight.local.streams import Cut, Streamed
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Answer = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Request], Awaitable[Response | Streamed]]
 
 _BODILESS = (204, 304)
 
@@ -25,7 +27,7 @@ _BODILESS = (204, 304)
 class App:
     """Sends a request to the Invoke API, to the gateway, or to the pages that the server has of its own.
 
-    A route of the user's goes before a page. `log` gets one line a request.
+    A route of the user's goes before a page. `log` gets one line a request, when its answer has ended.
     """
 
     def __init__(
@@ -47,16 +49,21 @@ class App:
         request = _request(scope)
         try:
             body = await _read(receive)
-            response = fail("http", "too large") if body is None else await self._answer(request._replace(body=body))
+            answer = fail("http", "too large") if body is None else await self._answer(request._replace(body=body))
+            if isinstance(answer, Streamed) and request.protocol == "HTTP/1.0":
+                answer = await _whole(answer)
         except ConnectionAbortedError:
             return  # a request that was never whole is no request
         except asyncio.CancelledError:  # the server stops, and the request has had the time that it gives
-            response = fail("http", "timeout")
-        await _send(send, request, response)
-        self._log(request, response, time.perf_counter() - began)
+            answer = fail("http", "timeout")
+        if isinstance(answer, Streamed):
+            await _stream(send, request, answer)
+        else:
+            await _send(send, request, answer)
+        self._log(request, answer.head if isinstance(answer, Streamed) else answer, time.perf_counter() - began)
 
-    async def _answer(self, request: Request) -> Response:
-        if request.path.startswith(invoke_api.PREFIX):
+    async def _answer(self, request: Request) -> Response | Streamed:
+        if request.path.startswith(invoke_api.PREFIXES):
             return await self._invoke(request)
         if self._gateway.match(request.method, request.path) is None:
             page = self._pages(request)
@@ -99,9 +106,44 @@ def _request(scope: Scope) -> Request:
 
 
 async def _send(send: Send, request: Request, response: Response) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers]
-    if response.status not in _BODILESS:
-        headers.append((b"content-length", str(len(response.body)).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    empty = request.method == "HEAD" or response.status in _BODILESS
-    await send({"type": "http.response.body", "body": b"" if empty else response.body})
+    length = () if response.status in _BODILESS else (("content-length", str(len(response.body))),)
+    await send(_start(response, length))
+    await send({"type": "http.response.body", "body": b"" if _is_bodiless(request, response) else response.body})
+
+
+async def _stream(send: Send, request: Request, streamed: Streamed) -> None:
+    """Send chunk by chunk, as fast as the client takes them. Read to the end when nobody takes them any more.
+
+    A response that is not completed is what a client sees when the function fails, or has to stop: uvicorn closes the
+    connection without the chunk that ends a body.
+    """
+    await send(_start(streamed.head))
+    if _is_bodiless(request, streamed.head):
+        await send({"type": "http.response.body"})
+        send = _nowhere
+    with contextlib.suppress(Cut, asyncio.CancelledError):  # cancelled: the server stops, as above
+        async for chunk in streamed.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+async def _whole(streamed: Streamed) -> Response:
+    """For HTTP/1.0, in which a body without a length cannot be told from one that broke off."""
+    try:
+        return streamed.head._replace(body=b"".join([chunk async for chunk in streamed.chunks]))
+    except Cut:
+        return fail("url", "function")
+
+
+async def _nowhere(_: MutableMapping[str, Any]) -> None: ...
+
+
+def _start(response: Response, more: Headers = ()) -> MutableMapping[str, Any]:
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in (*response.headers, *more)
+    ]
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+def _is_bodiless(request: Request, response: Response) -> bool:
+    return request.method == "HEAD" or response.status in _BODILESS

@@ -1,0 +1,190 @@
+"""`pilotlight bench`: measurements of what runs here. So far `cold`: cold starts, taken apart."""
+
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+import uvloop
+
+from pilotlight import project
+from pilotlight.cli import output
+from pilotlight.cli.invoke import complete, failure, find, read_event
+from pilotlight.errors import FunctionError, UsageError
+from pilotlight.local.pool import Pool
+from pilotlight.local.server import machine_memory
+from pilotlight.measure import cold, page_cache
+from pilotlight.measure.cold import Start
+from pilotlight.measure.page_cache import Dropped
+from pilotlight.project import Function, Project
+from pilotlight.values import Call, Invoke, Result
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
+
+@click.group(epilog=output.examples("pilotlight bench cold", "pilotlight bench cold kim_cnn --runs 25 --json"))
+def bench() -> None:
+    """Measure functions on this machine."""
+
+
+@bench.command(
+    name="cold",
+    epilog=output.examples(
+        "pilotlight bench cold",
+        "pilotlight bench cold kim_cnn --dir examples/sentences --runs 25",
+        'pilotlight bench cold kim_cnn --data \'{"input": "a gripping film"}\' --json',
+        "pilotlight bench cold kim_cnn --drop-cache",
+    ),
+)
+@click.argument("name", metavar="[FUNCTION]", required=False, shell_complete=complete)
+@click.option(
+    "--dir", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("."), help="The service's folder."
+)
+@click.option("--event", type=click.Path(dir_okay=False, allow_dash=True), help="A file with the event; - is stdin.")
+@click.option("--data", metavar="JSON", help="The event itself.")
+@click.option("--runs", type=click.IntRange(1), default=9, show_default=True, help="How many environments to start.")
+@click.option("--drop-cache", is_flag=True, help="Take the files from the page cache first: starts after a long pause.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: all figures, in milliseconds and MB.")
+def cold_command(
+    name: str | None, folder: Path, event: str | None, data: str | None, runs: int, drop_cache: bool, as_json: bool
+) -> None:
+    """Measure cold starts of FUNCTION, which may be left out where there is only one.
+
+    Each run starts an execution environment as `serve` does, sends it one event and stops it. One more run goes first
+    and is not counted. Without --event and --data the event is events/FUNCTION.json, else {}.
+
+    The phases are `process`, until the first of Pilotlight's code runs; `imports` of Pilotlight and the function, less
+    what follows; `library`, ONNX Runtime and its environment; `weights`, the sessions of models; `tokenizer`; `first
+    run`, that of each session; `rest`, the Runtime API and the handler's own work.
+    """
+    function = _function(project.load(folder), name)
+    call = Call(function.key, read_event(function, event, data))
+    starts, dropped = uvloop.run(_measure(function, call, runs, drop_cache, hidden=as_json))
+    if as_json:
+        output.record(function=function.name, runs=runs, **_figures(starts, dropped))
+    else:
+        _show(function, starts, dropped)
+
+
+def _function(service: Project, name: str | None) -> Function:
+    if name is None and len(service.functions) > 1:
+        known = ", ".join(each.name for each in service.functions)
+        raise UsageError(f"{service.root} has several functions", f"name one of {known}")
+    function = find(service, name if name is not None else service.functions[0].name)
+    if function.runtime != "pilotlight":
+        reason = f"it runs under {function.runtime}, which does not say how far it is"
+        raise UsageError(f"measuring cold starts of {function.name}: {reason}", 'set runtime = "pilotlight" for it')
+    return function
+
+
+async def _measure(
+    function: Function, call: Call, runs: int, drop_cache: bool, hidden: bool
+) -> tuple[list[Start], Dropped | None]:
+    """The runs one after the other; the one before them compiles, and tells which files there are to drop."""
+
+    def environment(variables: Mapping[str, str]) -> contextlib.AbstractAsyncContextManager[Invoke]:
+        traced: Function = msgspec.structs.replace(function, environment={**function.environment, **variables})
+        return _environment(traced)
+
+    files = (await cold.start(environment, call)).files | set(_model_files(function))
+    starts, dropped = [], None
+    with _progress(runs, hidden) as bar:
+        for _ in bar:
+            if drop_cache:
+                dropped = page_cache.drop(files)
+            starts.append(await cold.start(environment, call))
+    return starts, dropped
+
+
+def _progress(runs: int, hidden: bool) -> "ProgressBar[int]":
+    """On stderr, and only for a person who looks."""
+    hidden = hidden or not sys.stderr.isatty()
+    return click.progressbar(range(runs), label="Cold starts", file=sys.stderr, hidden=hidden)
+
+
+def _model_files(function: Function) -> list[Path]:
+    """What the environment may read without mapping it."""
+    places = [function.root / "models", *([function.root / function.model] if function.model else [])]
+    found = [path for place in places for path in (place, *place.rglob("*"))]
+    return [path for path in found if path.is_file()]
+
+
+@contextlib.asynccontextmanager
+async def _environment(function: Function) -> AsyncIterator[Invoke]:
+    """A pool of this one function, with nothing started yet; stopped at the end. A failure raises `FunctionError`."""
+    lines: list[str] = []
+    pool = Pool(lambda key, line: lines.append(line), machine_memory())
+    pool.deploy([function])
+
+    async def invoke(call: Call) -> Result:
+        result = await pool(call)
+        if result.stream is not None:
+            async for _ in result.stream:
+                pass
+            result = await result.stream.ended
+        try:
+            _check(function, result)
+        except FunctionError:
+            for line in lines:
+                output.note(line)
+            raise
+        return result
+
+    try:
+        yield invoke
+    finally:
+        await pool.close()
+
+
+def _check(function: Function, result: Result) -> None:
+    """Raise `FunctionError` unless the answer is one: the time of a refusal would say nothing."""
+    if result.error:
+        raise FunctionError(*failure(function, result))
+    try:
+        answer = json.loads(result.payload)
+    except ValueError:
+        return
+    status = answer.get("statusCode") if isinstance(answer, dict) else None
+    if isinstance(status, int) and status >= 400:
+        hint = "give it an event that it can answer, with --event or --data"
+        raise FunctionError(f"{function.name}: it answered {status}: {answer.get('body', '')}", hint)
+
+
+def _figures(starts: Sequence[Start], dropped: Dropped | None) -> dict[str, object]:
+    return {
+        "phases_ms": {name: _spread([each.phases[name] for each in starts]) for name in cold.PHASES},
+        "total_ms": _spread([each.total for each in starts]),
+        "modules": starts[-1].modules,
+        "rss_mb": round(median(each.memory.rss for each in starts), 1),
+        "pss_mb": round(median(each.memory.pss for each in starts), 1),
+        "dropped": dropped._asdict() if dropped else None,
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": round(median(values), 3), "min": round(min(values), 3), "max": round(max(values), 3)}
+
+
+def _show(function: Function, starts: Sequence[Start], dropped: Dropped | None) -> None:
+    cache = "the page cache without its files" if dropped else "the page cache warm"
+    output.line(f"Cold starts of {function.name} in ms: {len(starts)} x a fresh environment, {cache}\n")
+    output.line(f"  {'':10} {'median':>8} {'min':>8} {'max':>8}")
+    for phase in cold.PHASES:
+        output.line(_row(phase, [each.phases[phase] for each in starts]))
+    output.line(_row("total", [each.total for each in starts]))
+    rss, pss = (median(getattr(each.memory, kind) for each in starts) for kind in ("rss", "pss"))
+    output.line(f"\n  {starts[-1].modules} modules imported")
+    output.line(f"  {rss:.1f} MB of memory (RSS), {pss:.1f} MB with what is shared divided among its users (PSS)")
+    if dropped:
+        gone, there = (dropped.before - dropped.after) / 1e6, dropped.before / 1e6
+        output.line(f"  {gone:.1f} of {there:.1f} MB in {dropped.files} files dropped; what others have mapped stays")
+
+
+def _row(name: str, values: Sequence[float]) -> str:
+    return f"  {name:10} {median(values):8.1f} {min(values):8.1f} {max(values):8.1f}"

@@ -1,0 +1,150 @@
+"""`pilotlight optimize`: a trained model becomes a model folder that starts cold fast."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pilotlight.cli import output
+from pilotlight.optimize import tasks
+from pilotlight.values import Timing
+
+if TYPE_CHECKING:
+    from pilotlight.optimize.pipeline import Options
+
+
+@click.command(
+    epilog=output.examples(
+        "pilotlight optimize ./my-reader --task question-answering --out models/qa",
+        "pilotlight optimize hf://org/name@main --task text-classification --out models/tone",
+        "pilotlight optimize encoder.onnx --task sentence-embedding --out models/encoder --precision int8",
+        "pilotlight optimize ./my-reader --task question-answering --out models/qa --samples dev.jsonl --max-loss 0.3",
+    )
+)
+@click.argument("source")
+@click.option("--task", required=True, help=f"What the model is for: {', '.join(tasks.TASKS)}.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The model folder to write.")
+@click.option(
+    "--samples",
+    type=click.Path(path_type=Path),
+    help='JSON lines to compare answers on, such as {"question", "context", "answers"}.  [default: bundled ones]',
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "int8", "fp32"]),
+    default="auto",
+    show_default=True,
+    help="auto: int8 but for the parts that answers suffer from. int8: all of it, or an error.",
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["cold", "warm"]),
+    default="cold",
+    show_default=True,
+    help="cold: weights are mapped as they are. warm: packed for this kind of processor, in a larger file.",
+)
+@click.option(
+    "--min-agreement", type=click.FloatRange(0, 1), help="Share of equal answers; of vectors, the least cosine."
+)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0),
+    default=0.5,
+    show_default=True,
+    help="Points of the task's measure that int8 may lose.",
+)
+@click.option("--force", is_flag=True, help="Replace what is at --out.")
+@click.option("--fresh", is_flag=True, help="Start anew instead of going on with a run that was broken off.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+def optimize(
+    source: str,
+    task: str,
+    out: Path,
+    samples: Path | None,
+    precision: str,
+    prefer: str,
+    min_agreement: float | None,
+    max_loss: float,
+    force: bool,
+    fresh: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Turn a trained model into a small, fast model folder, and report what that changed.
+
+    SOURCE is a folder of transformers, hf://org/name, hf://org/name@revision, a .pt2 or an .onnx file. The graph is
+    optimised offline and its weights quantised to int8 as far as the answers to samples stay the same; else nothing is
+    written. A run that was broken off goes on where it was.
+    """
+    from pilotlight.optimize import pipeline  # what it brings along is not for the start of every other command
+
+    options = pipeline.Options(
+        source, task, out, samples, precision, prefer, min_agreement, max_loss, force, fresh, _command()
+    )
+    pipeline.check(options)
+    if dry_run:
+        _plan(options, as_json)
+        return
+    try:
+        made = pipeline.optimize(options, _time, output.note)
+    except KeyboardInterrupt:
+        output.note(f"What is done is in {pipeline.partial(out)}: the same command goes on from there.")
+        raise
+    if as_json:
+        output.record(**made)
+    else:
+        _show(made)
+
+
+def _time(model: Path, feeds: Mapping[str, tuple[str, tuple[int, ...]]], runs: int) -> Timing:
+    from pilotlight.measure.model import Feed, time_model
+
+    return time_model(model, {name: Feed(dtype, shape) for name, (dtype, shape) in feeds.items()}, runs)
+
+
+def _command() -> str:
+    """As it was typed; of a source on this machine only its name, since the card is passed on."""
+    words = [Path(word).name if word.startswith((".", "/", "~")) else word for word in sys.argv[1:]]
+    return shlex.join(["pilotlight", *words])
+
+
+def _plan(options: "Options", as_json: bool) -> None:
+    from pilotlight.optimize import pipeline
+
+    plan = pipeline.plan(options)
+    if as_json:
+        output.record(**plan)
+        return
+    output.line(f"Source    {plan['source']}")
+    output.line(f"Task      {plan['task']}: {tasks.TASKS[options.task].description}")
+    output.line(f"Samples   {plan['samples']}")
+    if plan["environment"]:
+        output.line(f"Makes     {plan['environment']}")
+    output.line(f"Goes on   after {plan['finished'][-1]}" if plan["finished"] else "Begins    at the first step")
+    output.line(f"Writes    {plan['out']}{' in the place of what is there' if plan['replaces'] else ''}")
+
+
+def _show(made: Mapping[str, Any]) -> None:
+    from pilotlight.optimize import report
+
+    machine, precision = made["machine"], made["precision"]
+    output.line(f"\nFidelity over {made['fidelity']['samples']['count']} samples\n")
+    _table([("", "fp32 graph to original", "final to fp32"), *report.fidelity_rows(made)])
+    output.line(f"\nOn {machine['cpus']} vCPU of {machine['processor']}, {made['tokens']} tokens\n")
+    _table([("", "before", "after", ""), *report.rows(made)])
+    if made["graph"]["note"]:
+        output.line(f"\nThe graph: {made['graph']['note']}.")
+    if precision["int8"] and precision["fp32"]:
+        output.line(f"\nLeft in fp32: {', '.join(part['node'] for part in precision['fp32'])}")
+    output.line(f"\nWrote {made['out']}: {sum(made['files'].values()) / 1e6:.1f} MB.")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
+        output.line("  ".join([f"  {first:{widths[0]}}", *cells]).rstrip())

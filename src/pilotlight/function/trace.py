@@ -1,0 +1,56 @@
+"""Where the time of a cold start goes: spans of time, written to the file that PILOTLIGHT_TRACE names.
+
+`pilotlight bench cold` sets that variable and reads the file. Where it is not set, nothing is kept and nothing written.
+Times are those of CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share.
+"""
+
+import os
+import sys
+from time import monotonic_ns
+
+VARIABLE = "PILOTLIGHT_TRACE"
+
+_file = os.environ.get(VARIABLE, "")
+_spans: list[tuple[str, int, int]] = []
+_marks = {"started": monotonic_ns()}  # the package imports this module before any other
+
+
+class span:
+    """`with span("weights"): ...` notes when that began and ended; of one name there may be many."""
+
+    __slots__ = ("_began", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._began = monotonic_ns()
+
+    def __exit__(self, *_: object) -> None:
+        if _file:
+            _spans.append((self._name, self._began, monotonic_ns()))
+
+
+def mark(name: str) -> None:
+    """Note a moment."""
+    _marks[name] = monotonic_ns()
+
+
+def write() -> None:
+    """Write all that was noted, the first time that this is called: when the first answer has been posted.
+
+    The file is a JSON object: `marks`, `spans` ([name, began, ended]), the process's `pid`, the number of `modules` and
+    the `files` that these were loaded from. It is there whole or not at all.
+    """
+    global _file
+    path, _file = _file, ""
+    if not path:
+        return
+    import json
+
+    modules = list(sys.modules.values())
+    files = [getattr(each, "__cached__", None) or getattr(each, "__file__", None) for each in modules]
+    noted = {"marks": _marks, "spans": _spans, "pid": os.getpid(), "modules": len(modules), "files": files}
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        json.dump(noted, file)
+    os.replace(f"{path}.part", path)

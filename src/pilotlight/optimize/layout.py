@@ -1,0 +1,97 @@
+"""How the weights lie on disk: tensors above 1 KB in `model.onnx.data`, which ONNX Runtime maps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from pilotlight.function.model import FORMAT, Model
+from pilotlight.optimize import graph
+from pilotlight.optimize.tools import needed
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto
+
+    from pilotlight.function.onnx import TensorInfo
+    from pilotlight.optimize.exporters import Export
+
+FILE, DATA = "model.onnx", "model.onnx.data"
+SMALLEST = 1024
+"""Bytes from which a tensor goes to the data file; smaller ones stay in the graph, which is read anyway."""
+ALIGNMENT = 64
+"""Bytes: a cache line, and the widest vector that a kernel loads at once."""
+
+COLD = {"optimize": False, "options": {"session.disable_prepacking": "1"}}
+WARM = {"optimize": False}
+"""`session` of `model.json`: without prepacking the mapped weights are used as they lie, and shared by environments."""
+
+
+def write(model: ModelProto, folder: Path, prefer: str) -> dict[str, object]:
+    """Write `model`, optimised, into `folder`; give the `session` settings that it is to be loaded with."""
+    if prefer == "warm":
+        graph.optimize(model, folder / FILE, packed=True)
+        return dict(WARM)
+    graph.optimize(model, folder / FILE)
+    optimized = graph.read(folder / FILE)
+    with (folder / DATA).open("wb") as data:
+        for tensor in optimized.graph.initializer:
+            _move(tensor, data)
+    (folder / FILE).write_bytes(optimized.SerializeToString())
+    return dict(COLD)
+
+
+def _move(tensor: TensorProto, data: BinaryIO) -> None:
+    """Put what the tensor holds at the next aligned place of the file, when it is large enough."""
+    if tensor.data_type == tensor.STRING:
+        return
+    content = needed("onnx.numpy_helper").to_array(tensor).tobytes()
+    if len(content) < SMALLEST:
+        return
+    data.write(b"\0" * (-data.tell() % ALIGNMENT))
+    entries = {"location": DATA, "offset": data.tell(), "length": len(content)}
+    data.write(content)
+    name, kind, shape = tensor.name, tensor.data_type, tuple(tensor.dims)
+    tensor.Clear()
+    tensor.name, tensor.data_type, tensor.data_location = name, kind, tensor.EXTERNAL
+    tensor.dims.extend(shape)
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=str(value))
+
+
+def folder(model: ModelProto, made: Export, source: Path, out: Path, prefer: str) -> None:
+    """Write the model folder `out`: the graph, its weights, the tokenizer's file of the folder `source`, model.json."""
+    out.mkdir(parents=True)
+    session = write(model, out, prefer)
+    name = made.tokenizer.get("vocabulary") or made.tokenizer.get("file")
+    if name:
+        shutil.copyfile(source / name, out / name)
+    data = out / DATA
+    files = {DATA: data.stat().st_size} if data.exists() and data.stat().st_size else {}
+    if not files:  # nothing is large enough
+        data.unlink(missing_ok=True)
+    settings = {**_settings(made, Model(out / FILE, optimize=False).outputs), "session": session, "files": files}
+    (out / "model.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _settings(made: Export, outputs: Sequence[TensorInfo]) -> dict[str, object]:
+    """What `model.json` says of the model itself."""
+    settings: dict[str, object] = {"format": FORMAT, "task": made.task}
+    if made.tokenizer:
+        settings["tokenizer"] = dict(made.tokenizer)
+    match made.task:
+        case "text-classification":
+            settings["labels"] = list(made.labels) or _numbered(outputs)
+        case "sentence-embedding":
+            settings |= {"pooling": made.pooling, "normalize": made.normalize}
+        case "text-generation":
+            settings["generation"] = dict(made.generation)
+    return settings
+
+
+def _numbered(outputs: Sequence[TensorInfo]) -> list[str]:
+    """Labels of a classifier whose source names none, as transformers calls them."""
+    count = outputs[0].shape[-1] if outputs[0].shape else None
+    return [f"LABEL_{number}" for number in range(count)] if isinstance(count, int) else []
