@@ -22,6 +22,8 @@ bench: .venv-train/installed  ## what benchmarks/results shows
 	.venv-train/bin/python benchmarks/cold_start.py
 	.venv-train/bin/python benchmarks/scale_out.py
 	.venv-train/bin/python benchmarks/kim_cnn.py
+	.venv-train/bin/python benchmarks/wordpiece.py
+	.venv-train/bin/python benchmarks/readers.py
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import machine
 
+from pilotlight.cli.progress import Lines
 from pilotlight.function.ort import find_library
 from pilotlight.optimize import environment
 
@@ -239,7 +240,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES)
     parser.add_argument("--work", type=Path, help="folder to keep the models in (default: a temporary one)")
     options = parser.parse_args()
-    exporter = environment.python("torch", print)
+    exporter = environment.python("torch", Lines())
     work = options.work or Path(tempfile.mkdtemp(prefix="readers-"))
     lines = [
         "# Readers: cold start, warm latency, memory",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from pilotlight import Model
+from pilotlight.cli.optimize import _command
 from pilotlight.function.text import Classifier
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "optimize"))
 import small_encoder
+from test_progress import on_a_terminal, stays
 
 pytestmark = pytest.mark.timeout(300)
 STEPS = ["export", "reference", "graph", "int8", "layout", "measure"]
@@ -36,18 +39,24 @@ def run(folder: Path, *arguments: str, source: str = "source/model.onnx") -> sub
     return subprocess.run(command(*arguments, source=source), cwd=folder, capture_output=True, text=True, timeout=280)
 
 
+def a_model(folder: Path) -> None:
+    """As far as --force asks for one."""
+    folder.mkdir()
+    for name in ("model.json", "report.json"):
+        (folder / name).write_text('{"format": 1, "task": "text-classification"}')
+
+
 def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name not in ("source", "samples.jsonl"))
 
 
 def test_a_graph_becomes_a_model_folder(folder: Path) -> None:
     (folder / "source/README.md").write_text("---\nlicense: mit\n---\n# Loudness\n\nHow loud a text is.\n")
-    (folder / "made").mkdir()
-    (folder / "made/old").write_text("replaced")
+    a_model(folder / "made")
     refused = run(folder)
     assert refused.returncode == 2
     assert refused.stderr == "error: writing made: it is there already and not empty\nhint: --force replaces it\n"
-    assert left(folder / "made") == ["old"]
+    assert left(folder / "made") == ["model.json", "report.json"]
 
     done = run(folder, "--force", "--json")
     assert done.returncode == 0, done.stderr
@@ -59,7 +68,7 @@ def test_a_graph_becomes_a_model_folder(folder: Path) -> None:
         "task": "text-classification",
         "prefer": "cold",
         "out": "made",
-        "command": "pilotlight optimize source/model.onnx --task text-classification --out made "
+        "command": "pilotlight optimize model.onnx --task text-classification --out made "
         "--samples samples.jsonl --force --json",
     }
     assert report["source"] == {"name": "model", "kind": "onnx", "revision": "", "license": "mit"}
@@ -80,6 +89,18 @@ def test_a_graph_becomes_a_model_folder(folder: Path) -> None:
     assert "| licence | mit |" in card
     assert card.endswith("## The source's own card\n\n### Loudness\n\nHow loud a text is.\n")
     assert report["machine"]["processor"] in card
+
+
+def test_it_says_how_far_it_is(folder: Path) -> None:
+    small_encoder.samples(folder / "samples.jsonl", 1500)
+    code, written, answer = on_a_terminal(*command("--json"), cwd=folder)
+    assert code == 0, written
+    assert json.loads(answer)["fidelity"]["samples"]["count"] == 1500
+    kept = "\n".join(stays(written))
+    for number, name in enumerate(STEPS, 1):
+        assert re.search(rf"^step {number} of 6: {name}, \d+:\d\d$", kept, re.MULTILINE)
+    for what, many in (("answers of int8", 1500), ("outputs of the finished model", 1500), ("fresh processes", 6)):
+        assert re.search(rf"step \d of 6: \w+, \d+:\d\d \| {what}: \d+ of {many} in \d+:\d\d", written)
 
 
 def test_a_run_that_was_killed_goes_on(folder: Path) -> None:
@@ -109,13 +130,14 @@ def test_ctrl_c_says_how_to_go_on(folder: Path) -> None:
         assert stopped.stdout is not None
         assert stopped.stdout.read() == ""
     assert stopped.returncode == 130
-    assert said.rstrip().splitlines()[-1] == "What is done is in made.partial: the same command goes on from there."
+    assert said.rstrip().splitlines()[-1] == (
+        f"What is done is in {folder / 'made.partial'}: the same command goes on from there."
+    )
     assert left(folder) == ["made.partial"]
 
 
 def test_a_gate_that_is_not_passed_writes_nothing(folder: Path) -> None:
-    (folder / "made").mkdir()
-    (folder / "made/old").write_text("kept")
+    a_model(folder / "made")
     vectors = ("--task", "sentence-embedding", "--min-agreement", "1", "--force", "--json")
     failed = run(folder, *vectors, "--precision", "int8")
     assert failed.returncode == 1
@@ -124,13 +146,14 @@ def test_a_gate_that_is_not_passed_writes_nothing(folder: Path) -> None:
     assert ", at least 1 is asked for; it is least for sample " in said["error"]
     assert said["hint"] == "--precision auto leaves the worst parts in fp32"
     assert left(folder) == ["made", "made.partial"]
-    assert left(folder / "made") == ["old"]
+    assert left(folder / "made") == ["model.json", "report.json"]
 
     done = run(folder, *vectors)  # int8 never gives the same, so that all stays in fp32
     assert done.returncode == 0, done.stderr
     assert "running the original" not in done.stderr
     assert "all in int8 does not pass: the agreement is 0.99" in done.stderr
     assert len(json.loads(done.stdout)["precision"]["fp32"]) == 5
+    assert "weights in fp32, since no choice of parts in int8 passed." in (folder / "made/README.md").read_text()
     assert left(folder) == ["made"]
 
 
@@ -142,6 +165,10 @@ def test_a_gate_that_is_not_passed_writes_nothing(folder: Path) -> None:
         (("--task", "question-answerin"), "source/model.onnx", "unknown task 'question-answerin'"),
         (("--samples", "none.jsonl"), "source/model.onnx", "reading the samples in none.jsonl: "),
         (("--out", "samples.jsonl"), "source/model.onnx", "writing samples.jsonl: it is a file"),
+        (("--out", "source", "--force"), "source/model.onnx", "writing source: "),
+        (("--out", ".", "--force"), "source/model.onnx", "writing .: "),
+        (("--min-agreement", "nan"), "source/model.onnx", "--min-agreement nan: not a number to compare with"),
+        (("--max-loss", "inf"), "source/model.onnx", "--max-loss inf: not a number to compare with"),
     ],
 )
 def test_what_cannot_work_is_said_at_once(folder: Path, arguments: tuple[str, ...], source: str, message: str) -> None:
@@ -174,3 +201,37 @@ def test_the_missing_library_is_named(folder: Path) -> None:
         "error: optimising needs the library onnx, which is not installed",
         'hint: pip install "pilotlight[optimize]"',
     ]
+
+
+def test_a_run_that_was_killed_when_all_was_written_ends(folder: Path) -> None:
+    """The folder is in its place, the work folder still there: the next run has only to put it there again."""
+    killer = (
+        "import os, sys; from pilotlight.optimize import place; from pilotlight.cli import main; put = place.replace\n"
+        "place.replace = lambda new, out: (put(new, out), os.kill(os.getpid(), 9))\n"
+        "sys.argv[0] = 'pilotlight'; main()"
+    )
+    killed = [sys.executable, "-c", killer, *command()[3:]]
+    assert subprocess.run(killed, cwd=folder, capture_output=True, timeout=280).returncode == -signal.SIGKILL
+    assert left(folder) == ["made", "made.partial"]
+    done = run(folder, "--force", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "timing the finished model" not in done.stderr
+    assert left(folder) == ["made"]
+    assert Classifier(folder / "made").classify("word1 word2").label in ("calm", "loud")
+
+
+def test_of_paths_the_card_has_only_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = ["pilotlight", "optimize", "../a/b", "hf://org/name", "--out=/home/me/x", "--samples", "me/s.jsonl", "~/y"]
+    monkeypatch.setattr(sys, "argv", typed)
+    assert _command() == "pilotlight optimize b hf://org/name --out=x --samples s.jsonl y"
+
+
+def test_what_the_disk_refuses_is_said_with_the_folder(folder: Path) -> None:
+    limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "limited", *command()]  # blocks of 1 KB for each file
+    failed = subprocess.run(limited, cwd=folder, capture_output=True, text=True, timeout=280)
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-2:] == [
+        f"error: working in {folder / 'made.partial'}: File too large",
+        "hint: what is done is kept there: the same command goes on",
+    ]
+    assert left(folder) == ["made.partial"]

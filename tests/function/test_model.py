@@ -183,3 +183,15 @@ def test_weights_are_mapped_and_take_no_memory_of_the_process(tmp_path: Path, im
     is_mapped, megabytes = done.stdout.split()
     assert (is_mapped, done.stderr) == ("True", "")
     assert int(megabytes) < 16  # of 64
+
+
+def test_a_file_of_another_size_than_the_settings_say_is_refused(folder: Path) -> None:
+    (folder / "vocab.txt").write_text("the\ncafe\n", encoding="utf-8")
+    (folder / "model.json").write_text('{"format": 1, "files": {"vocab.txt": 9}}', encoding="utf-8")
+    assert Model(folder).settings["files"] == {"vocab.txt": 9}
+    (folder / "vocab.txt").write_text("the\n", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"vocab\.txt: it has 4 bytes, and model\.json says 9"):
+        Model(folder)
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(ModelError, match=r"vocab\.txt: there is no such file"):
+        Model(folder)

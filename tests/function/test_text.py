@@ -1,6 +1,7 @@
 """`Reader` on graphs whose logits are known, so that every answer is."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -226,7 +227,7 @@ def test_settings_that_lack_something_are_said(folder: Path, tmp_path: Path) -> 
     with pytest.raises(ModelError, match="its tokenizer settings lack 'pair'"):
         Reader(tmp_path)
     (tmp_path / "model.json").unlink()
-    with pytest.raises(ModelError, match=r"its model\.json has no 'task'"):
+    with pytest.raises(ModelError, match=r"there is no model\.json beside it"):
         Reader(tmp_path)
 
 
@@ -243,3 +244,32 @@ print(text.Generator.__module__, text.Classifier.__module__, text.Embedder.__mod
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
     classify, generate = "pilotlight.function.classify", "pilotlight.function.generate"
     assert done.stdout.split("\n") == ["set()", f"{generate} {classify} {classify} {classify}", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_length", "512"),
+        ("max_length", 3),
+        ("single", [[101]]),
+        ("pair", [[101], [102]]),
+        ("pair", 5),
+        ("pair_types", [0]),
+        ("pad", None),
+    ],
+)
+def test_tokenizer_settings_of_another_shape_are_refused_when_the_model_loads(
+    folder: Path, tmp_path: Path, name: str, value: object
+) -> None:
+    made = shutil.copytree(folder, tmp_path / "made")
+    settings = json.loads((made / "model.json").read_text(encoding="utf-8"))
+    settings["tokenizer"][name] = value
+    (made / "model.json").write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(ModelError, match=f"'{name}' of its tokenizer settings cannot be "):
+        Reader(made)
+
+
+@pytest.mark.parametrize("wrong", [{"longest": 0}, {"batch": 0}, {"stride": -1}, {"max_windows": 0}])
+def test_numbers_that_make_no_reader_are_refused(folder: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ModelError, match="its numbers have to be 1 or more"):
+        Reader(folder, **wrong)

@@ -11,6 +11,7 @@ import pytest
 
 from pilotlight.function.text import Answer, Generator, Reader
 from pilotlight.optimize import environment
+from pilotlight.optimize.progress import Progress
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 LOCK = REFERENCE / "transformers4.txt"
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]  # the first run in
 @pytest.fixture(scope="session")
 def python() -> Path:
     """The exporters' interpreter with torch."""
-    return environment.python("torch", lambda line: print(line, file=sys.stderr))
+    return environment.python("torch", Progress())
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """`spans` against the definition: all spans, one by one."""
 
-from math import exp
+from math import exp, inf, nan
 
 import pytest
 from hypothesis import given
@@ -69,3 +69,9 @@ def test_windows_are_those_of_the_library_tokenizers(tokens: int, room: int, dat
     expected = [window.ids for window in (first, *first.overflowing)]
     begins = windows(tokens, room, shared)
     assert [list(range(begin, min(begin + room, tokens))) for begin in begins] == expected
+
+
+@pytest.mark.parametrize("wrong", [nan, inf])
+def test_logits_that_are_no_numbers_are_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="the logits are not numbers"):
+        read(Logits([1.0, wrong, 3.0], [1.0, 2.0, 3.0]), 15, 3)

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from told import Told
 
 from pilotlight.errors import PilotlightError, UsageError
 from pilotlight.optimize import environment
 from pilotlight.optimize.environment import Specification
+from pilotlight.optimize.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +53,19 @@ def wanted(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Specification:
 
 
 def test_what_the_lock_names_is_installed_once(wanted: Specification, tmp_path: Path) -> None:
-    said: list[str] = []
-    python = environment.make(wanted, tmp_path, said.append)
+    told = Told()
+    python = environment.make(wanted, tmp_path, told)
     assert python == tmp_path / wanted.key / "bin" / "python"
     subprocess.run([python, "-I", "-c", "import lamp, wick; assert lamp.lit"], check=True)
-    assert said == [
+    assert told.lines == [
         f"making the environment 'lamps' in {python.parents[1]}, once: about 3 MB to download, 14 MB installed",
         "  Installing collected packages: lamp",
         "  Installing collected packages: wick",
     ]
     made = python.lstat().st_mtime_ns
-    assert environment.make(wanted, tmp_path, said.append) == python
-    assert len(said) == 3
+    assert told.counts == [("packages", done, 1) for done in (0, 1, 0, 1)]
+    assert environment.make(wanted, tmp_path, told) == python
+    assert len(told.lines) == 3
     assert python.lstat().st_mtime_ns == made
     assert sorted(path.name for path in tmp_path.iterdir()) == [wanted.key, "lamps.lock"]
 
@@ -75,7 +78,7 @@ def test_another_lock_is_another_environment(wanted: Specification) -> None:
 def test_a_broken_off_install_leaves_nothing(wanted: Specification, tmp_path: Path) -> None:
     forged = replace(wanted, lock=f"lamp==1.0 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(PilotlightError) as caught:
-        environment.make(forged, tmp_path, lambda line: None)
+        environment.make(forged, tmp_path, Progress())
     assert str(caught.value).startswith("installing the environment 'lamps': pip failed\n")
     assert "DO NOT MATCH THE HASHES" in str(caught.value)
     assert caught.value.hint == "pip needs a package index: see PIP_INDEX_URL, PIP_FIND_LINKS, PIP_CERT"
@@ -84,19 +87,30 @@ def test_a_broken_off_install_leaves_nothing(wanted: Specification, tmp_path: Pa
 
 def test_what_a_killed_process_left_is_removed(wanted: Specification, tmp_path: Path) -> None:
     (tmp_path / ".lamps-left").mkdir()
-    environment.make(replace(wanted, lock="", unhashed=""), tmp_path, lambda line: None)
+    environment.make(replace(wanted, lock="", unhashed=""), tmp_path, Progress())
     assert not (tmp_path / ".lamps-left").exists()
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(wanted: Specification, tmp_path: Path) -> None:
+    bare = replace(wanted, lock="", unhashed="")
+    python = environment.make(bare, tmp_path, Progress())
+    python.unlink()
+    python.symlink_to(tmp_path / "removed")
+    told = Told()
+    assert environment.make(bare, tmp_path, told) == python
+    assert [line.partition(" in ")[0] for line in told.lines] == ["making the environment 'lamps'"]
+    subprocess.run([python, "-I", "-c", "import pip"], check=True)
 
 
 def test_makers_at_the_same_time_make_one(wanted: Specification, tmp_path: Path) -> None:
     bare = replace(wanted, lock="", unhashed="")
-    said: list[str] = []
-    threads = [threading.Thread(target=environment.make, args=(bare, tmp_path, said.append)) for _ in range(3)]
+    told = Told()
+    threads = [threading.Thread(target=environment.make, args=(bare, tmp_path, told)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [line.partition(" in ")[0] for line in said if line.startswith("making")] == [
+    assert [line.partition(" in ")[0] for line in told.lines if line.startswith("making")] == [
         "making the environment 'lamps'"
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == [bare.key, "lamps.lock"]
@@ -105,7 +119,7 @@ def test_makers_at_the_same_time_make_one(wanted: Specification, tmp_path: Path)
 def test_a_folder_that_cannot_be_written_is_named(wanted: Specification, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError) as caught:
-        environment.make(wanted, tmp_path / "file" / "exporters", lambda line: None)
+        environment.make(wanted, tmp_path / "file" / "exporters", Progress())
     assert str(caught.value) == f"making the environment 'lamps' in {tmp_path}/file/exporters: Not a directory"
     assert caught.value.hint == "name a folder that can be written in the variable PILOTLIGHT_CACHE"
 

@@ -6,9 +6,12 @@ What is marked `system` makes the exporter's environment, a gigabyte, when it is
 import http.server
 import json
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from told import Told
 
 from pilotlight.errors import ModelError, SourceError
 from pilotlight.optimize import environment
 from pilotlight.optimize.exporters import Export, export, reference
+from pilotlight.optimize.progress import Progress
 from pilotlight.optimize.source import Source, resolve
 from pilotlight.optimize.tasks import TASKS
 
@@ -31,13 +36,9 @@ LONG = (1, 512)
 Feeds = list[dict[str, Any]]
 
 
-def quiet(line: str) -> None:
-    pass
-
-
 @pytest.fixture(scope="session")
 def python() -> Path:
-    return environment.python("torch", quiet)
+    return environment.python("torch", Progress())
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +55,7 @@ def checkpoint(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 def exported(source: Source, task: str, out: Path) -> Export:
     out.mkdir()
-    return export(source, TASKS[task], out, quiet)
+    return export(source, TASKS[task], out, Progress())
 
 
 def feeds_for(session: onnxruntime.InferenceSession, vocabulary: int, shapes: list[tuple[int, int]]) -> Feeds:
@@ -86,7 +87,9 @@ def assert_same_as_the_original(source: Source, task: str, out: Path, vocabulary
     feeds = feeds_for(session, vocabulary, [*SHAPES, LONG] if longest else SHAPES)
     given = out.parent / "feeds.npz"
     np.savez(given, **{f"{i}.{name}": value for i, feed in enumerate(feeds) for name, value in feed.items()})
-    measured = reference(source, TASKS[task], given, out.parent / "answers.npz", quiet)
+    told = Told()
+    measured = reference(source, TASKS[task], given, out.parent / "answers.npz", told)
+    assert {("answers of the original", 2, len(feeds)), ("the original timed", 20, 20)} < set(told.counts)
     assert measured.cold_ms > 0
     assert measured.warm_ms > 0
     assert measured.disk_bytes > 10_000_000
@@ -301,9 +304,69 @@ def test_an_archive_that_could_run_code_is_refused(
     assert reason in str(error)
 
 
-def rewrite(archive: Path, path: Path, member: str, old: str, new: str) -> None:
-    import zipfile
+LIBRARY = """
+#include <sys/stat.h>
+__attribute__((constructor)) static void run(void) { mkdir("RAN", 0700); }
+"""
 
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_a_compiled_library_in_an_archive_is_not_opened(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.c").write_text(LIBRARY.replace("RAN", str(tmp_path / "ran")))
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "run.so", tmp_path / "run.c"], check=True)
+    path = tmp_path / "sum.pt2"
+    shutil.copy(archive, path)
+    with zipfile.ZipFile(path, "a") as forged:
+        forged.writestr("sum/data/aotinductor/m/x_metadata.json", '{"AOTI_DEVICE_KEY": "cpu"}')
+        forged.writestr("sum/data/aotinductor/m/x.wrapper_metadata.json", '{"AOTI_DEVICE_KEY": "cpu"}')
+        forged.write(tmp_path / "run.so", "sum/data/aotinductor/m/x.wrapper.so")
+    error = refused(resolve(str(path)), "text-classification", tmp_path / "out")
+    assert str(error) == (
+        f"loading {path}: it could run code when loaded, and was not: "
+        "it holds 'data/aotinductor/m/x_metadata.json', which torch.export.save does not write"
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+OLD_LAYOUT = """
+import json, os, pickle, sys, torch, zipfile
+from torch._export.serde.schema import SCHEMA_VERSION
+from torch._export.serde.serialize import serialize
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, (sys.argv[3],)
+def forge(value):
+    if isinstance(value, dict) and "expr_str" in value:
+        value["expr_str"] = f"__import__('os').mkdir({sys.argv[3]!r})"
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        forge(inner)
+parts = serialize(torch.export.load(sys.argv[1]))
+program, weights = json.loads(parts.exported_program), parts.state_dict
+if sys.argv[4] == "pickle":
+    weights = pickle.dumps(Evil())
+else:
+    forge(program)
+with zipfile.ZipFile(sys.argv[2], "w") as archive:
+    archive.writestr("version", ".".join(map(str, SCHEMA_VERSION)))
+    archive.writestr("x/models/model.json", "{}")
+    archive.writestr("serialized_exported_program.json", json.dumps(program))
+    archive.writestr("serialized_state_dict.pt", weights)
+    archive.writestr("serialized_constants.pt", parts.constants)
+    archive.writestr("serialized_example_inputs.pt", parts.example_inputs)
+"""
+
+
+@pytest.mark.parametrize("kind", ["pickle", "expression"])
+def test_an_archive_of_the_older_layout_is_not_loaded(kind: str, python: Path, archive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "old.pt2"
+    subprocess.run([python, "-I", "-c", OLD_LAYOUT, archive, path, tmp_path / "ran", kind], check=True)
+    error = refused(resolve(str(path)), "text-classification", tmp_path / "out")
+    assert str(error).startswith(f"loading {path}: it is no archive of torch.export.save, or damaged (RuntimeError")
+    assert "not in a subdirectory: version" in str(error)
+    assert not (tmp_path / "ran").exists()
+
+
+def rewrite(archive: Path, path: Path, member: str, old: str, new: str) -> None:
     with zipfile.ZipFile(archive) as before, zipfile.ZipFile(path, "w") as after:
         for info in before.infolist():
             data = before.read(info)
@@ -383,8 +446,8 @@ def hub(checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_model_of_the_hub_without_its_code(hub: type[Hub], monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    source = resolve("hf://org/reader", said.append)
+    told = Told()
+    source = resolve("hf://org/reader", told)
     assert (source.kind, source.name, source.revision, source.license) == (
         "transformers",
         "org/reader",
@@ -394,7 +457,7 @@ def test_a_model_of_the_hub_without_its_code(hub: type[Hub], monkeypatch: pytest
     names = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert {path.name for path in source.path.iterdir()} == names
     assert not [path for path in hub.asked if "modeling_own" in path or "pytorch_model" in path]
-    assert said[0].startswith(f"hf://org/reader at {Hub.commit}: 0.")
+    assert told.lines[0].startswith(f"hf://org/reader at {Hub.commit}: 0.")
 
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     for offline in ("hf://org/reader", f"hf://org/reader@{Hub.commit}"):
@@ -411,6 +474,38 @@ def test_an_unreachable_hub_is_named_with_the_cache(tmp_path: Path, monkeypatch:
     assert str(caught.value).startswith("hf://org/reader: http://127.0.0.1:9 cannot be reached (")
     end = f"revision 'main' is not whole in the cache {tmp_path}/hub, which holds org/other"
     assert str(caught.value).endswith(end)
+
+
+def test_a_hub_that_never_answers_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        with pytest.raises(SourceError) as caught:
+            resolve("hf://org/reader")
+    assert str(caught.value).startswith(f"hf://org/reader: {address} cannot be reached (")
+
+
+RESOLVE = "from pilotlight.optimize.source import resolve; resolve('hf://org/reader')"
+
+
+def test_the_exporter_ends_with_a_parent_that_is_killed(
+    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "300")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with subprocess.Popen([sys.executable, "-c", RESOLVE], stdout=subprocess.DEVNULL) as parent:
+            connection, _ = silent.accept()  # by the exporter's process, which waits for an answer from here on
+            parent.send_signal(signal.SIGKILL)
+        with connection:
+            connection.settimeout(60)
+            while connection.recv(65536):  # the kernel closes it when the process has ended
+                pass
 
 
 def test_a_name_that_the_hub_does_not_know(hub: type[Hub]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pilotlight.errors import FidelityError
-from pilotlight.optimize import fidelity, metrics, outputs
+from pilotlight.optimize import fidelity, metrics, outputs, report
 from pilotlight.optimize.fidelity import Gate, Stage
 from pilotlight.optimize.samples import Sample
 
@@ -104,3 +104,8 @@ def test_a_wrong_export_is_refused() -> None:
     )
     with pytest.raises(FidelityError):
         fidelity.check_same(logits([1, 1]), logits([1, float("nan")]), "the graph", SAMPLES[:1])
+
+
+def test_a_report_holds_no_number_that_json_cannot_say() -> None:
+    found = {"largest": float("inf"), "all": (float("nan"), 0.5), "name": "inf"}
+    assert report._finite(found) == {"largest": None, "all": [None, 0.5], "name": "inf"}

@@ -1,15 +1,20 @@
 """ONNX files that came from elsewhere: checked, and named as the task names its tensors."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import small_encoder
 from onnx import TensorProto, helper, numpy_helper
 
 from pilotlight.errors import ModelError
+from pilotlight.function.text import Classifier
+from pilotlight.optimize import layout
 from pilotlight.optimize.exporters import Export, export
+from pilotlight.optimize.progress import Progress
 from pilotlight.optimize.source import resolve
 from pilotlight.optimize.tasks import TASKS
 
@@ -37,7 +42,7 @@ def graph(path: Path, ids: str, output: str, axes: tuple[str | int, ...] = ("tex
 
 def exported(path: Path, task: str, out: Path) -> Export:
     out.mkdir(exist_ok=True)
-    return export(resolve(str(path)), TASKS[task], out, lambda line: None)
+    return export(resolve(str(path)), TASKS[task], out, Progress())
 
 
 def refused(path: Path, task: str = "text-classification") -> ModelError:
@@ -71,6 +76,17 @@ def test_what_lies_beside_it_is_read(tmp_path: Path) -> None:
     assert (done.labels, done.license) == (("sad", "glad"), "mit")
 
 
+def test_a_model_without_a_limit_is_read_all_the_same(tmp_path: Path) -> None:
+    path = small_encoder.write(tmp_path / "source")
+    config = json.loads((tmp_path / "source/config.json").read_text())
+    del config["max_position_embeddings"]
+    (tmp_path / "source/config.json").write_text(json.dumps(config))
+    done = exported(path, "text-classification", tmp_path / "out")
+    assert done.tokenizer["max_length"] == 1 << 20
+    layout.folder(onnx.load(tmp_path / "out/model.onnx"), done, tmp_path / "out", tmp_path / "made", "cold")
+    assert Classifier(tmp_path / "made").classify("word1 word2").label in ("calm", "loud")
+
+
 def test_weights_beside_the_graph_are_taken_in(tmp_path: Path) -> None:
     path = graph(tmp_path / "sum.onnx", "input_ids", "logits")
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="sum.data", size_threshold=100)
@@ -93,6 +109,17 @@ def test_weights_outside_its_folder_are_refused(location: str, tmp_path: Path) -
         entry.value = location if entry.key == "location" else entry.value
     path.write_bytes(model.SerializeToString())
     assert str(refused(path)) == f"loading {path}: the weights 'words' lie outside its folder ({location!r})"
+
+
+@pytest.mark.parametrize("offset", ["abc", "-1", "1.5", "", "٣"])
+def test_weights_at_no_number_of_bytes_are_refused(offset: str, tmp_path: Path) -> None:
+    path = graph(tmp_path / "sum.onnx", "input_ids", "logits")
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="sum.data", size_threshold=100)
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        entry.value = offset if entry.key == "offset" else entry.value
+    path.write_bytes(model.SerializeToString())
+    assert str(refused(path)) == f"loading {path}: the weights 'words' lie at no number of bytes ({offset}, 16000)"
 
 
 def test_a_cut_file_is_refused(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from told import Told
 
 from pilotlight.function.text import Classifier, Embedder, Generator, Reader
 from pilotlight.measure.model import Feed, time_model
 from pilotlight.optimize import environment, pipeline
 from pilotlight.optimize.pipeline import Options
+from pilotlight.optimize.progress import Progress
 from pilotlight.values import Timing
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -26,14 +28,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     home = tmp_path_factory.mktemp("checkpoints")
 
     def make(kind: str) -> Path:
-        python = environment.python("torch", lambda line: None)
+        python = environment.python("torch", Progress())
         subprocess.run([python, "-I", MAKER, kind, home / kind], check=True, capture_output=True)
         return home / kind
 
     return make
 
 
-def time(model: Path, feeds: Mapping[str, tuple[str, tuple[int, ...]]], runs: int) -> Timing:
+def time(model: Path, feeds: Mapping[str, tuple[str, tuple[int, ...]]], runs: int, progress: Progress) -> Timing:
     return time_model(model, {name: Feed(*feed) for name, feed in feeds.items()}, runs)
 
 
@@ -63,10 +65,11 @@ def answer(folder: Path, task: str) -> object:
 def test_a_checkpoint_becomes_a_model_folder(
     checkpoint: Callable[[str], Path], tmp_path: Path, kind: str, task: str, expected: type
 ) -> None:
-    said: list[str] = []
+    told = Told()
     options = Options(str(checkpoint(kind)), task, tmp_path / "made", agreement=0.0, loss=100.0)
-    report = pipeline.optimize(options, time, said.append)
+    report = pipeline.optimize(options, time, told)
     assert report["fidelity"]["fp32"]["relative"] < 1e-3
+    assert ("answers of the original", 19, 20) in told.counts
     assert report["source"]["kind"] == "transformers"
     assert report["before"]["bytes"] > 10 * report["after"]["bytes"]
     assert isinstance(answer(tmp_path / "made", task), expected)

@@ -9,9 +9,11 @@ import onnx
 import pytest
 import small_encoder
 from onnx import TensorProto, helper, numpy_helper
+from told import Told
 
 from pilotlight.errors import FidelityError
 from pilotlight.optimize import calibration, graph, outputs, quantize, search
+from pilotlight.optimize.progress import Progress
 from pilotlight.optimize.quantize import Part
 
 DRAW = np.random.default_rng(3)
@@ -110,47 +112,44 @@ def has_int8(model: onnx.ModelProto, name: str) -> bool:
 
 
 def test_all_is_int8_when_the_gate_passes(model: onnx.ModelProto) -> None:
-    choice = search.choose(model, FEEDS, quantize.peaks(model, FEEDS), lambda model: "", "auto", lambda line: None)
+    choice = search.choose(model, FEEDS, quantize.peaks(model, FEEDS), lambda model: "", "auto", Progress())
     assert (choice.int8, choice.fp32) == ((EMBEDDING, ATTENTION, OUTPUT, UP, DOWN), ())
 
 
 def test_the_worst_parts_stay_in_fp32_until_the_gate_passes(model: onnx.ModelProto) -> None:
     peaks = quantize.peaks(model, FEEDS)
-    order = search.rank(model, quantize.parts(model), FEEDS, peaks, lambda line: None)
+    order = search.rank(model, quantize.parts(model), FEEDS, peaks, Progress())
     second = order[1]
-    said: list[str] = []
+    told = Told()
 
     def judge(tried: onnx.ModelProto) -> str:
         """Passes only where the second worst part has its fp32 weights."""
         floats = sum(int(np.prod(each.dims)) for each in tried.graph.initializer if each.data_type == TensorProto.FLOAT)
         return "" if floats > order[0].weights + second.weights else "too far"
 
-    choice = search.choose(model, FEEDS, quantize.peaks(model, FEEDS), judge, "auto", said.append)
+    choice = search.choose(model, FEEDS, quantize.peaks(model, FEEDS), judge, "auto", told)
     assert choice.fp32 == order[:2]
     assert set(choice.int8) == set(order[2:])
-    assert said[0] == "all in int8 does not pass: too far"
-    assert "2 of 5 parts in fp32: passes" in said
-    assert "1 of 5 parts in fp32: too far" in said
+    assert told.lines[0] == "all in int8 does not pass: too far"
+    assert told.counts == [("error of each part", done, 5) for done in range(6)]
+    assert "2 of 5 parts in fp32: passes" in told.lines
+    assert "1 of 5 parts in fp32: too far" in told.lines
 
 
 def test_when_nothing_passes_the_model_stays_as_it_is(model: onnx.ModelProto) -> None:
-    choice = search.choose(
-        model, FEEDS, quantize.peaks(model, FEEDS), lambda model: "too far", "auto", lambda line: None
-    )
+    choice = search.choose(model, FEEDS, quantize.peaks(model, FEEDS), lambda model: "too far", "auto", Progress())
     assert choice.int8 == ()
     assert choice.model == model
 
 
 def test_int8_asked_for_by_name_is_all_or_an_error(model: onnx.ModelProto) -> None:
     with pytest.raises(FidelityError, match="quantising to int8: too far") as caught:
-        search.choose(model, FEEDS, quantize.peaks(model, FEEDS), lambda model: "too far", "int8", lambda line: None)
+        search.choose(model, FEEDS, quantize.peaks(model, FEEDS), lambda model: "too far", "int8", Progress())
     assert caught.value.hint == "--precision auto leaves the worst parts in fp32"
 
 
 def test_fp32_is_not_quantised(model: onnx.ModelProto) -> None:
-    choice = search.choose(
-        model, FEEDS, quantize.peaks(model, FEEDS), lambda model: "never asked", "fp32", lambda line: None
-    )
+    choice = search.choose(model, FEEDS, quantize.peaks(model, FEEDS), lambda model: "never asked", "fp32", Progress())
     assert choice.model is model
     assert choice.int8 == ()
 

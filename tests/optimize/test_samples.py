@@ -92,3 +92,23 @@ def test_without_a_tokenizer_nothing_can_be_compared(tmp_path: Path) -> None:
 def test_the_bundled_files_are_plain_json_lines() -> None:
     for file in sorted(samples.BUNDLED.glob("*.jsonl")):
         assert all(isinstance(json.loads(line), dict) for line in file.read_text(encoding="utf-8").splitlines())
+
+
+def test_a_line_ends_where_json_lines_end(tmp_path: Path) -> None:
+    file = tmp_path / "texts.jsonl"
+    file.write_text('{"text": "one\u2028two\x85three"}\r\n{"text": "four"}\n', encoding="utf-8", newline="")
+    assert [sample.texts for sample in samples.read(file, "text-classification")] == [
+        ("one\u2028two\x85three",),
+        ("four",),
+    ]
+
+
+def test_a_label_that_the_model_does_not_have_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "texts.jsonl"
+    file.write_text('{"text": "Fine.", "label": "good"}\n{"text": "Bad.", "label": "god"}\n')
+    found = samples.read(file, "text-classification")
+    samples.check_labels(found, ["good", "god"])
+    with pytest.raises(UsageError) as caught:
+        samples.check_labels(found, ["good", "bad"])
+    assert str(caught.value) == f"reading the samples in {file}, line 2: the model has no label 'god'"
+    assert caught.value.hint == "its labels are good, bad"

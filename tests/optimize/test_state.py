@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+import small_encoder
 
-from pilotlight.errors import UsageError
 from pilotlight.optimize import state
 from pilotlight.optimize.state import Work
 
@@ -78,22 +79,17 @@ def test_a_damaged_state_starts_anew(tmp_path: Path) -> None:
     assert again.ran == ["a"]
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="Not a directory"):
-        Work(tmp_path / "file" / "work", "key", False)
-
-
-def test_a_new_folder_takes_the_place_of_the_old(tmp_path: Path) -> None:
-    for name in ("new", "old"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).write_text(name)
-    state.replace(tmp_path / "new", tmp_path / "old")
-    assert [path.name for path in tmp_path.iterdir()] == ["old"]
-    assert [path.name for path in (tmp_path / "old").iterdir()] == ["new"]
-    with pytest.raises(FileNotFoundError):
-        state.replace(tmp_path / "none", tmp_path / "old")
-    assert [path.name for path in (tmp_path / "old").iterdir()] == ["new"]
+def test_what_is_stale_is_forgotten_before_its_files_go(tmp_path: Path) -> None:
+    first = Steps(tmp_path / "work")
+    for name in "abc":
+        first.do(name, depends=1)
+    second = Steps(tmp_path / "work")
+    second.do("a", depends=1)
+    with pytest.raises(KeyboardInterrupt):
+        second.do("b", depends=2, fail=True)
+    assert state.finished(tmp_path / "work") == ["a"]
+    assert Steps(tmp_path / "work", fresh=True).ran == []
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_digest_holds_the_files_of_a_model(tmp_path: Path) -> None:
@@ -106,3 +102,20 @@ def test_a_digest_holds_the_files_of_a_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     third = state.digest_of(tmp_path / "model.onnx")
     assert len({first, second, third, state.digest_of(tmp_path)}) == 4
+
+
+def test_a_digest_holds_the_data_files_that_a_graph_names(tmp_path: Path) -> None:
+    model = small_encoder.graph()
+    (tmp_path / "weights").mkdir()
+    onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location="weights/all.bin")
+    first = state.digest_of(tmp_path / "model.onnx")
+    with (tmp_path / "weights/all.bin").open("r+b") as file:
+        file.write(b"other")
+    assert state.digest_of(tmp_path / "model.onnx") != first
+
+
+def test_a_digest_of_a_folder_holds_paths(tmp_path: Path) -> None:
+    for folder, name in (("one", "a"), ("other", "b")):
+        (tmp_path / folder / name).mkdir(parents=True)
+        (tmp_path / folder / name / "config.json").write_text("{}")
+    assert state.digest_of(tmp_path / "one") != state.digest_of(tmp_path / "other")

@@ -41,7 +41,7 @@ def _spans(question: dict) -> tuple[Span, ...]:
 
 
 def keep_apart(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    """Training and kept-apart questions: every eighth article in the alphabet's order, from the fifth, is kept apart."""
+    """Training and kept-apart questions: every eighth article by title, from the fifth, is kept apart."""
     titles = sorted({example.article for example in examples})
     apart = set(titles[4::8])
     training = [example for example in examples if example.article not in apart]

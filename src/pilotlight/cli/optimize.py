@@ -1,5 +1,6 @@
 """`pilotlight optimize`: a trained model becomes a model folder that starts cold fast."""
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pilotlight.cli import output
+from pilotlight.cli import output, progress
 from pilotlight.optimize import tasks
+from pilotlight.optimize.progress import Progress
 from pilotlight.values import Timing
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Points of the task's measure that int8 may lose.",
 )
-@click.option("--force", is_flag=True, help="Replace what is at --out.")
+@click.option("--force", is_flag=True, help="Replace the model folder that is at --out.")
 @click.option("--fresh", is_flag=True, help="Start anew instead of going on with a run that was broken off.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
@@ -90,7 +92,8 @@ def optimize(
         _plan(options, as_json)
         return
     try:
-        made = pipeline.optimize(options, _time, output.note)
+        with progress.shown() as shown:
+            made = pipeline.optimize(options, _time, shown)
     except KeyboardInterrupt:
         output.note(f"What is done is in {pipeline.partial(out)}: the same command goes on from there.")
         raise
@@ -100,16 +103,23 @@ def optimize(
         _show(made)
 
 
-def _time(model: Path, feeds: Mapping[str, tuple[str, tuple[int, ...]]], runs: int) -> Timing:
+def _time(model: Path, feeds: Mapping[str, tuple[str, tuple[int, ...]]], runs: int, shown: Progress) -> Timing:
     from pilotlight.measure.model import Feed, time_model
 
-    return time_model(model, {name: Feed(dtype, shape) for name, (dtype, shape) in feeds.items()}, runs)
+    made_up = {name: Feed(dtype, shape) for name, (dtype, shape) in feeds.items()}
+    return time_model(model, made_up, runs, lambda done, total: shown.count("fresh processes", done, total))
 
 
 def _command() -> str:
-    """As it was typed; of a source on this machine only its name, since the card is passed on."""
-    words = [Path(word).name if word.startswith((".", "/", "~")) else word for word in sys.argv[1:]]
-    return shlex.join(["pilotlight", *words])
+    """As it was typed, but of every path only its name: the card is passed on, and folders say who made it where."""
+    return shlex.join(["pilotlight", *map(_named, sys.argv[1:])])
+
+
+def _named(word: str) -> str:
+    option, given, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    if "://" in value or ("/" not in value and value not in (".", "..", "~")):
+        return word
+    return f"{option}{given}{Path(os.path.abspath(Path(value).expanduser())).name}"
 
 
 def _plan(options: "Options", as_json: bool) -> None:
@@ -138,6 +148,7 @@ def _show(made: Mapping[str, Any]) -> None:
     _table([("", "before", "after", ""), *report.rows(made)])
     if made["graph"]["note"]:
         output.line(f"\nThe graph: {made['graph']['note']}.")
+    output.line(f"\nWeights in {report.weights(made)}.")
     if precision["int8"] and precision["fp32"]:
         output.line(f"\nLeft in fp32: {', '.join(part['node'] for part in precision['fp32'])}")
     output.line(f"\nWrote {made['out']}: {sum(made['files'].values()) / 1e6:.1f} MB.")

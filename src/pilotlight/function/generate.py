@@ -6,7 +6,7 @@ from array import array
 from math import exp, isfinite
 from typing import TYPE_CHECKING
 
-from pilotlight.errors import InputError, ModelError
+from pilotlight.errors import InputError, InputTooLarge, ModelError
 from pilotlight.function.onnx import shaped
 from pilotlight.function.textmodel import HINT, TextModel, floats, tensor, well_formed
 
@@ -77,7 +77,7 @@ class Generator:
             raise InputError(("prompt", "must not be empty"))
         if len(ids) >= self.max_positions:
             reason = f"{len(ids)} tokens, and the model has {self.max_positions} positions for them and what follows"
-            raise InputError(("prompt", reason))
+            raise InputTooLarge(("prompt", reason))
         return ids
 
     def _tokens(self, ids: list[int], end: int, choose: Choose) -> Iterator[int]:

@@ -44,6 +44,7 @@ class Model:
         started = perf_counter()
         self.path, settings = _located(os.fspath(path), install)
         self.settings = _read(settings) if settings else {}
+        _check_sizes(os.path.dirname(self.path), self.settings)
         saved_optimize, saved_options = _session(self.settings, settings)
 
         from pilotlight.function.onnx import Session
@@ -95,6 +96,17 @@ def _read(file: str) -> dict[str, Any]:
         hint = "convert the model again, or install the version of pilotlight that did"
         raise ModelError(f"loading {file}: its format is {found!r}, this version reads {FORMAT}", hint)
     return settings
+
+
+def _check_sizes(folder: str, settings: Mapping[str, Any]) -> None:
+    """A file that was cut on its way would be read all the same: a vocabulary with other numbers, say."""
+    files = settings.get("files", {})
+    for name, size in files.items() if isinstance(files, dict) else ():
+        file = os.path.join(folder, name)
+        if not os.path.isfile(file):
+            raise ModelError(f"loading {file}: there is no such file", _AGAIN)
+        if (found := os.stat(file).st_size) != size:
+            raise ModelError(f"loading {file}: it has {found} bytes, and {SETTINGS} says {size}", _AGAIN)
 
 
 def _session(settings: Mapping[str, Any], file: str) -> tuple[bool, dict[str, str]]:

@@ -7,7 +7,7 @@ score is the sum.
 """
 
 from collections.abc import Sequence
-from math import exp, inf, log
+from math import exp, inf, isfinite, log
 from typing import NamedTuple
 
 
@@ -44,8 +44,10 @@ def windows(tokens: int, room: int, shared: int) -> range:
 
 
 def read(logits: Logits, longest: int, count: int) -> Reading:
-    """The `count` most probable spans of at most `longest` tokens."""
+    """The `count` most probable spans of at most `longest` tokens. Raises `ValueError` where logits are no numbers."""
     normal = _log_sum(logits.starts, logits.null_start) + _log_sum(logits.ends, logits.null_end)
+    if not isfinite(normal):
+        raise ValueError("the logits are not numbers")
     spans = [Span(exp(-total - normal), start, end) for total, start, end in _highest(logits, longest, count)]
     return Reading(spans, exp(logits.null_start + logits.null_end - normal))
 

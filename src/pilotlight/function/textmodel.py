@@ -12,7 +12,7 @@ from pilotlight.function.model import Model
 from pilotlight.function.trace import span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pilotlight.function.tokenizer import Encoding
 
@@ -40,20 +40,20 @@ class TextModel:
         self._doing = f"loading {self.model.path}"
         self._check(task, outputs)
         settings = self.setting("tokenizer")
+        _check_tokenizer(settings, self._doing)
         with span("tokenizer"):
             self.tokenizer = tokenizer.load(os.path.dirname(self.model.path), settings)
         self._names = {info.name for info in self.model.inputs}
-        try:
-            self.max_length: int = settings["max_length"]
-            self._single: list[list[int]] = settings["single"]
-            self._pair: list[list[int]] = settings["pair"]
-            self._types: list[int] = settings["pair_types"]
-            self._pad: int = settings["pad"]
-        except KeyError as missing:
-            raise ModelError(f"{self._doing}: its tokenizer settings lack {missing}", HINT) from None
+        self.max_length: int = settings["max_length"]
+        self._single: list[list[int]] = settings["single"]
+        self._pair: list[list[int]] = settings["pair"]
+        self._types: list[int] = settings["pair_types"]
+        self._pad: int = settings["pad"]
 
     def setting(self, name: str) -> Any:
         """An entry of `model.json`. Raises `ModelError` when there is none."""
+        if not self.model.settings:
+            raise ModelError(f"{self._doing}: there is no model.json beside it", HINT)
         if name not in self.model.settings:
             raise ModelError(f"{self._doing}: its model.json has no {name!r}", HINT)
         return self.model.settings[name]
@@ -123,6 +123,34 @@ class TextModel:
         for name in outputs:
             if name not in given:
                 raise ModelError(f"{self._doing}: the graph has no output {name!r}", HINT)
+
+
+def _check_tokenizer(settings: Any, doing: str) -> None:
+    """What surrounds texts has the shape that rows are made by. Raises `ModelError`."""
+    if not isinstance(settings, dict):
+        raise ModelError(f"{doing}: its tokenizer settings are no object", HINT)
+    for name, fits in TOKENIZER.items():
+        if name not in settings:
+            raise ModelError(f"{doing}: its tokenizer settings lack {name!r}", HINT)
+        if not fits(settings[name]):
+            raise ModelError(f"{doing}: {name!r} of its tokenizer settings cannot be {settings[name]!r:.80}", HINT)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+TOKENIZER: dict[str, Callable[[Any], bool]] = {
+    "max_length": lambda value: _is_number(value) and value > 4,  # less is no room for two texts
+    "single": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_are_numbers, value)),
+    "pair": lambda value: isinstance(value, list) and len(value) == 3 and all(map(_are_numbers, value)),
+    "pair_types": lambda value: _are_numbers(value) and len(value) == 2,
+    "pad": _is_number,
+}
 
 
 def well_formed(field: str, text: str, most: int = MAX_CHARACTERS) -> str:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -25,15 +25,22 @@ class Feed(NamedTuple):
     value: int = 1
 
 
-def time_model(model: Path, feeds: Mapping[str, Feed], runs: int) -> Timing:
+def time_model(
+    model: Path, feeds: Mapping[str, Feed], runs: int, count: Callable[[int, int], None] = lambda done, total: None
+) -> Timing:
     """Time the model folder or .onnx file in `runs` fresh processes, after one that only warms the page cache.
 
     Each process loads it, runs it once, which is the cold time from its start, then some fifty times more, for two
-    seconds at most. Raises `ModelError` when the model cannot be loaded or does not take the feeds.
+    seconds at most. `count` is told how many of all these processes have ended, and of how many. Raises `ModelError`
+    when the model cannot be loaded or does not take the feeds.
     """
     request = json.dumps({"model": str(model.resolve()), "feeds": feeds})
-    _run(request)
-    timed = [_run(request) for _ in range(runs)]
+    timed = []
+    for done in range(runs + 1):
+        count(done, runs + 1)
+        timed.append(_run(request))
+    count(runs + 1, runs + 1)
+    del timed[0]
     warm = [each for one in timed for each in one["warm_ms"]]
     return Timing(
         cold_ms=median(one["cold_ms"] for one in timed),

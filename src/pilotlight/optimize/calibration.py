@@ -21,9 +21,9 @@ DRAWN, TOKENS = 16, 256
 """How many feeds are drawn, and of how many tokens at most."""
 
 
-def feeds(given: Sequence[Feeds], model: ModelProto, longest: int | None) -> tuple[Feeds, ...]:
+def feeds(given: Sequence[Feeds], model: ModelProto, longest: int) -> tuple[Feeds, ...]:
     """`given`, and feeds like them with other tokens; `longest` is how many tokens the model takes."""
-    rows, tokens = vocabulary(model), min(TOKENS, longest or TOKENS)
+    rows, tokens = vocabulary(model), min(TOKENS, longest)
     if not rows:
         return tuple(given)
     draw = needed("numpy").random.default_rng(0)

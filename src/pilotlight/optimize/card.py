@@ -18,12 +18,10 @@ def write(made: Mapping[str, Any], own: Path) -> str:
 
 
 def _head(made: Mapping[str, Any]) -> str:
-    int8, fp32 = made["precision"]["int8"], made["precision"]["fp32"]
-    weights = f"int8 in {len(int8)} of {len(int8) + len(fp32)} parts" if int8 else "fp32"
     return (
         f"# {made['source']['name']}\n\n"
         f"A model that {TASKS[made['task']].description} (`{made['task']}`), for Pilotlight: an ONNX graph that was "
-        f"optimised offline, weights in {weights}, {made['parameters']:,} parameters.\n"
+        f"optimised offline, {made['parameters']:,} parameters, weights in {report.weights(made)}.\n"
     )
 
 
@@ -57,7 +55,8 @@ def _cost(made: Mapping[str, Any]) -> str:
     rows = _table(("", "before", "after", ""), report.rows(made))
     return (
         f"## Size and time\n\nOn {machine['cpus']} vCPU of {machine['processor']}, {made['tokens']} tokens, page "
-        "cache warm. Before: the source's own framework, with all that it needs on the disk.\n\n"
+        "cache warm. Before: the source's own framework, with all that it needs on the disk. After: this folder with "
+        "ONNX Runtime's library; Python itself counts in neither.\n\n"
         f"{rows}\n\nMemory after: {made['after']['pss_mb']:.0f} MB.\n"
     )
 

@@ -15,19 +15,19 @@ import tempfile
 import tomllib
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError, UsageError
-
-Say = Callable[[str], None]
+from pilotlight.optimize.progress import Progress
 
 SPECIFICATIONS = Path(__file__).parent / "exporters"
 CPU_BUILDS = "https://download.pytorch.org/whl/cpu"  # on Linux the package index's own torch is built for CUDA
 ANSWER_WITHIN = 3  # seconds
 LINES_KEPT = 12  # of pip's, for the error
+BEGUN = ("Collecting", "Ignoring", "Processing")  # what pip says of each requirement
 SHOWN = ("Downloading", "Building wheel", "Installing collected packages")
 
 
@@ -49,13 +49,13 @@ class Specification:
         return f"{self.name}-{digest[:16]}"
 
 
-def python(name: str, say: Say) -> Path:
+def python(name: str, progress: Progress) -> Path:
     """The interpreter of the environment `name`, made when it is not there yet.
 
     Raises UsageError when this Python cannot make virtual environments, PilotlightError with pip's last lines when an
     install fails.
     """
-    return make(read(name), home() / "exporters", say)
+    return make(read(name), home() / "exporters", progress)
 
 
 def home() -> Path:
@@ -73,18 +73,23 @@ def read(name: str) -> Specification:
     return Specification(name, lock, given["unhashed"], given["download_mb"], given["installed_mb"])
 
 
-def make(wanted: Specification, folder: Path, say: Say) -> Path:
-    """The interpreter of `folder/KEY`. A folder of that name is whole: it is filled elsewhere and then renamed."""
+def make(wanted: Specification, folder: Path, progress: Progress) -> Path:
+    """The interpreter of `folder/KEY`. A folder of that name is whole: it is filled elsewhere and then renamed.
+
+    It is made anew when its interpreter cannot be run, as after an upgrade that removed the Python it was made of.
+    """
     done = folder / wanted.key
-    if not done.is_dir():
-        with _locked(folder, wanted, say):
-            if not done.is_dir():
-                _install_anew(wanted, done, say)
-    return done / "bin" / "python"
+    interpreter = done / "bin" / "python"
+    if not os.access(interpreter, os.X_OK):
+        with _locked(folder, wanted, progress):
+            if not os.access(interpreter, os.X_OK):
+                shutil.rmtree(done, ignore_errors=True)
+                _install_anew(wanted, done, progress)
+    return interpreter
 
 
 @contextmanager
-def _locked(folder: Path, wanted: Specification, say: Say) -> Iterator[None]:
+def _locked(folder: Path, wanted: Specification, progress: Progress) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / f"{wanted.name}.lock", "w")  # noqa: SIM115  (closed below)
@@ -95,29 +100,29 @@ def _locked(folder: Path, wanted: Specification, say: Say) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another process that makes the environment {wanted.name!r}")
+            progress.say(f"waiting for another process that makes the environment {wanted.name!r}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _install_anew(wanted: Specification, done: Path, say: Say) -> None:
+def _install_anew(wanted: Specification, done: Path, progress: Progress) -> None:
     unfinished = f".{wanted.name}-"
     for left in done.parent.glob(f"{unfinished}*"):  # of a process that was killed: only the lock's holder is here
         shutil.rmtree(left, ignore_errors=True)
-    say(
+    progress.say(
         f"making the environment {wanted.name!r} in {done}, once: about {wanted.download_mb} MB to download,"
         f" {wanted.installed_mb} MB installed"
     )
     folder = Path(tempfile.mkdtemp(prefix=unfinished, dir=done.parent))
     try:
-        _install(wanted, folder, say)
+        _install(wanted, folder, progress)
         folder.chmod(0o755)
         folder.rename(done)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _install(wanted: Specification, folder: Path, say: Say) -> None:
+def _install(wanted: Specification, folder: Path, progress: Progress) -> None:
     made = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
     if made.returncode != 0:
         reason = f"making the environment {wanted.name!r}: {_last_lines(made.stdout + made.stderr)}"
@@ -125,23 +130,27 @@ def _install(wanted: Specification, folder: Path, say: Say) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt", dir=folder) as lock:
         lock.write(wanted.lock)
         lock.flush()
-        _pip(wanted, folder, ["--no-deps", "--require-hashes", "-r", lock.name], say)
+        _pip(wanted, folder, ["--no-deps", "--require-hashes", "-r", lock.name], _packages(wanted.lock), progress)
     if wanted.unhashed:
-        _pip(wanted, folder, [*_cpu_builds(say), wanted.unhashed], say)
+        _pip(wanted, folder, [*_cpu_builds(progress), wanted.unhashed], 1, progress)
 
 
-def _pip(wanted: Specification, folder: Path, arguments: list[str], say: Say) -> None:
-    """Pip's own settings, PIP_INDEX_URL, PIP_FIND_LINKS and the like, stay in force."""
+def _pip(wanted: Specification, folder: Path, arguments: list[str], packages: int, progress: Progress) -> None:
+    """Install that many `packages`. Pip's own settings, PIP_INDEX_URL, PIP_FIND_LINKS and the like, stay in force."""
     options = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
     command = [str(folder / "bin/python"), "-m", "pip", "install", *options, *arguments]
     pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     assert pip.stdout is not None
     last: deque[str] = deque(maxlen=LINES_KEPT)
+    begun = 0
     try:
         for line in map(str.strip, pip.stdout):
             last.append(line)
             if line.startswith(SHOWN):
-                say(f"  {line[:100]}")
+                progress.say(f"  {line[:100]}")
+            if line.startswith(BEGUN) and begun < packages:
+                progress.count("packages", begun, packages)
+                begun += 1
         failed = pip.wait() != 0
     finally:
         pip.kill()
@@ -150,16 +159,23 @@ def _pip(wanted: Specification, folder: Path, arguments: list[str], say: Say) ->
     if failed:
         reason = f"installing the environment {wanted.name!r}: pip failed\n{_last_lines(chr(10).join(last))}"
         raise PilotlightError(reason, "pip needs a package index: see PIP_INDEX_URL, PIP_FIND_LINKS, PIP_CERT")
+    progress.count("packages", packages, packages)
 
 
-def _cpu_builds(say: Say) -> list[str]:
+def _packages(lock: str) -> int:
+    """How many requirements; the lines below each are its hashes."""
+    return sum(line[:1].isalnum() for line in lock.splitlines())
+
+
+def _cpu_builds(progress: Progress) -> list[str]:
     if sys.platform != "linux" or os.environ.get("PIP_NO_INDEX"):
         return []
     try:
         with urllib.request.urlopen(f"{CPU_BUILDS}/torch/", timeout=ANSWER_WITHIN):
             return ["--extra-index-url", CPU_BUILDS]
     except (OSError, ValueError):
-        say(f"  {CPU_BUILDS} does not answer: without a CPU build elsewhere, pip takes the CUDA build (gigabytes)")
+        reason = f"{CPU_BUILDS} does not answer"
+        progress.say(f"  {reason}: without a CPU build elsewhere, pip takes the CUDA build (gigabytes)")
         return []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +99,7 @@ def gate(task: str, agreement: float | None, loss: float) -> Gate:
     return Gate(AGREEMENT[task] if agreement is None else agreement, loss)
 
 
-def stage(folder: Path, task: str, samples: Sequence[Sample], feeds: Sequence[Feeds]) -> Stage:
+def stage(folder: Path, task: str, samples: Iterable[Sample], feeds: Iterable[Feeds]) -> Stage:
     """Outputs and answers of the model folder, as serving would give them."""
     return Stage(outputs.run(folder, feeds), _answers(folder, task, samples))
 
@@ -133,7 +133,7 @@ def check_same(before: Sequence[Outputs], after: Sequence[Outputs], what: str, s
     return difference
 
 
-def _answers(folder: Path, task: str, samples: Sequence[Sample]) -> tuple[str, ...]:
+def _answers(folder: Path, task: str, samples: Iterable[Sample]) -> tuple[str, ...]:
     """Of each sample; none for a task whose answers are vectors."""
     if task not in ANSWERING:
         return ()

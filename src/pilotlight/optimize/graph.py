@@ -6,6 +6,7 @@ What comes out is loaded without any optimisation. The runtime's own optimiser k
 
 from __future__ import annotations
 
+import io
 import logging
 import tempfile
 from collections import Counter
@@ -83,15 +84,16 @@ def has_fused(model: ModelProto) -> bool:
 
 
 def quiet() -> AbstractContextManager[None]:
-    """While it holds, the libraries' remarks on the root logger are not shown."""
-    from contextlib import contextmanager
+    """While it holds, the libraries' remarks on the root logger and on stdout, which is for results, are not shown."""
+    from contextlib import contextmanager, redirect_stdout
 
     @contextmanager
     def holding() -> Iterator[None]:
         before = logging.root.manager.disable
         logging.disable(logging.ERROR)
         try:
-            yield
+            with redirect_stdout(io.StringIO()):
+                yield
         finally:
             logging.disable(before)
 

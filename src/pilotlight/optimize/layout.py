@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,7 +14,6 @@ from pilotlight.optimize.tools import needed
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
 
-    from pilotlight.function.onnx import TensorInfo
     from pilotlight.optimize.exporters import Export
 
 FILE, DATA = "model.onnx", "model.onnx.data"
@@ -69,21 +67,21 @@ def folder(model: ModelProto, made: Export, source: Path, out: Path, prefer: str
     if name:
         shutil.copyfile(source / name, out / name)
     data = out / DATA
-    files = {DATA: data.stat().st_size} if data.exists() and data.stat().st_size else {}
-    if not files:  # nothing is large enough
-        data.unlink(missing_ok=True)
-    settings = {**_settings(made, Model(out / FILE, optimize=False).outputs), "session": session, "files": files}
+    if data.exists() and not data.stat().st_size:  # nothing is large enough
+        data.unlink()
+    files = {file.name: file.stat().st_size for file in sorted(out.iterdir())}
+    settings = {**_settings(made, out / FILE), "session": session, "files": files}
     (out / "model.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _settings(made: Export, outputs: Sequence[TensorInfo]) -> dict[str, object]:
+def _settings(made: Export, file: Path) -> dict[str, object]:
     """What `model.json` says of the model itself."""
     settings: dict[str, object] = {"format": FORMAT, "task": made.task}
     if made.tokenizer:
         settings["tokenizer"] = dict(made.tokenizer)
     match made.task:
         case "text-classification":
-            settings["labels"] = list(made.labels) or _numbered(outputs)
+            settings["labels"] = labels(made, file)
         case "sentence-embedding":
             settings |= {"pooling": made.pooling, "normalize": made.normalize}
         case "text-generation":
@@ -91,7 +89,10 @@ def _settings(made: Export, outputs: Sequence[TensorInfo]) -> dict[str, object]:
     return settings
 
 
-def _numbered(outputs: Sequence[TensorInfo]) -> list[str]:
-    """Labels of a classifier whose source names none, as transformers calls them."""
-    count = outputs[0].shape[-1] if outputs[0].shape else None
+def labels(made: Export, file: Path) -> list[str]:
+    """Of a classifier, else none; those that the source does not name are numbered, as transformers calls them."""
+    if made.labels or made.task != "text-classification":
+        return list(made.labels)
+    shape = Model(file, optimize=False).outputs[0].shape
+    count = shape[-1] if shape else None
     return [f"LABEL_{number}" for number in range(count)] if isinstance(count, int) else []

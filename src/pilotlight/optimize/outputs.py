@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ class Difference:
     """The sample that has the largest difference."""
 
 
-def run(model: Path, feeds: Sequence[Feeds], outputs: Sequence[str] = ()) -> list[Outputs]:
+def run(model: Path, feeds: Iterable[Feeds], outputs: Sequence[str] = ()) -> list[Outputs]:
     """The outputs named, or all, for each of the feeds; `model` is a folder or a file, run as serving does."""
     np, loaded = needed("numpy"), Model(model)
     names = list(outputs) or None

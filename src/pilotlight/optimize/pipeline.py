@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from pilotlight.optimize import (
     graph,
     layout,
     outputs,
+    place,
     quantize,
     report,
     samples,
@@ -27,7 +30,8 @@ from pilotlight.optimize import (
     tasks,
 )
 from pilotlight.optimize.exporters import Export, Reference, export, reference
-from pilotlight.optimize.source import Source, resolve
+from pilotlight.optimize.progress import Progress
+from pilotlight.optimize.source import HUB, Source, resolve
 from pilotlight.optimize.tools import needed
 from pilotlight.values import Timing
 
@@ -35,9 +39,8 @@ if TYPE_CHECKING:
     from pilotlight.optimize.outputs import Feeds
     from pilotlight.optimize.samples import Sample
 
-    Time = Callable[[Path, Mapping[str, tuple[str, tuple[int, ...]]], int], Timing]
-    """Model folder, dtype and shape of each input, number of fresh processes -> what it takes."""
-    Say = Callable[[str], None]
+    Time = Callable[[Path, Mapping[str, tuple[str, tuple[int, ...]]], int, Progress], Timing]
+    """Model folder, dtype and shape of each input, number of fresh processes, who is told of them -> what it takes."""
 
 STEPS = ("export", "reference", "graph", "int8", "layout", "measure")
 RUNS = 5
@@ -70,7 +73,7 @@ class Run:
     samples: tuple[Sample, ...]
     work: state.Work
     time: Time
-    say: Say
+    progress: Progress
 
     @property
     def gate(self) -> fidelity.Gate:
@@ -86,20 +89,28 @@ class Run:
     def feeds(self) -> tuple[Feeds, ...]:
         return samples.feeds(self.samples, self.folder("export"), self.export().tokenizer)
 
+    def stage(self, folder: Path, feeds: Sequence[Feeds], what: str) -> fidelity.Stage:
+        """What the model in `folder` gives for the samples; `what` it is called while that goes on."""
+        asked = self.progress.each(f"answers of {what}", self.samples)
+        fed = self.progress.each(f"outputs of {what}", feeds)
+        return fidelity.stage(folder, self.options.task, asked, fed)
+
 
 def partial(out: Path) -> Path:
-    """The work folder beside `out`."""
-    return out.with_name(f"{out.name}.partial")
+    """The work folder beside what `out` means."""
+    return place.partial(place.resolve(out))
 
 
 def check(options: Options) -> None:
-    """Raises UsageError when the task is unknown, or something is at `out` that may not be replaced."""
+    """Raises UsageError when the task is unknown, a threshold is no number, or `out` is not free to be written."""
     tasks.find(options.task)
-    out = options.out
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"writing {out}: it is a file", "name another --out")
-    if out.is_dir() and any(out.iterdir()) and not options.force:
-        raise UsageError(f"writing {out}: it is there already and not empty", "--force replaces it")
+    for name, value in (("--min-agreement", options.agreement), ("--max-loss", options.loss)):
+        if value is not None and not math.isfinite(value):
+            raise UsageError(f"{name} {value}: not a number to compare with", "as in --min-agreement 0.95")
+    inputs = [options.samples] if options.samples else []
+    if not options.source.startswith(HUB):
+        inputs.append(Path(options.source).expanduser())
+    place.check(options.out, options.force, inputs)
 
 
 def plan(options: Options) -> dict[str, Any]:
@@ -107,7 +118,7 @@ def plan(options: Options) -> dict[str, Any]:
     check(options)
     found = samples.read(options.samples, options.task)
     needs = environment.read("torch")
-    hub = options.source.startswith("hf://")
+    hub = options.source.startswith(HUB)
     source = None if hub else resolve(options.source)
     wanted = hub or (source is not None and source.kind != "onnx")
     there = (environment.home() / "exporters" / needs.key).is_dir()
@@ -123,7 +134,7 @@ def plan(options: Options) -> dict[str, Any]:
     }
 
 
-def optimize(options: Options, time: Time, say: Say) -> dict[str, Any]:
+def optimize(options: Options, time: Time, progress: Progress) -> dict[str, Any]:
     """Make the model folder `options.out`; give its report.
 
     A run that was broken off goes on after its last finished step. Raises UsageError, SourceError, ModelError,
@@ -132,12 +143,27 @@ def optimize(options: Options, time: Time, say: Say) -> dict[str, Any]:
     check(options)
     for library in ("numpy", "onnx", "onnxruntime", "sympy"):
         needed(library)
-    say(f"reading {options.source}")
-    source = resolve(options.source, say)
     found = samples.read(options.samples, options.task)
-    key = f"{pilotlight.__version__} {options.task} {state.digest_of(source.path)} {_libraries()}"
-    run = Run(options, source, found, state.Work(partial(options.out), key, options.fresh), time, say)
-    return _finish(run, _steps(run))
+    progress.say(f"reading {options.source}")
+    source = resolve(options.source, progress)
+    with place.held(place.resolve(options.out)) as folder, _writing(folder):
+        check(options)  # again, by what is there now that no other run writes it
+        key = f"{pilotlight.__version__} {options.task} {state.digest_of(source.path)} {_libraries()}"
+        run = Run(options, source, found, state.Work(folder, key, options.fresh), time, progress)
+        return _finish(run, _steps(run))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the system refuses, such as space on a full disk, as an error that says where and how to go on."""
+    try:
+        yield
+    except BrokenPipeError:  # who reads what is said has gone
+        raise
+    except OSError as error:
+        raise OptimizeError(
+            f"working in {folder}: {error.strerror or error}", "what is done is kept there: the same command goes on"
+        ) from error
 
 
 def _steps(run: Run) -> dict[str, dict[str, Any]]:
@@ -156,23 +182,24 @@ def _steps(run: Run) -> dict[str, dict[str, Any]]:
     done = {}
     for number, name in enumerate(STEPS, 1):
         depends, do = does[name]
-        run.say(f"step {number} of {len(STEPS)}: {name}")
+        run.progress.step(number, len(STEPS), name)
         done[name] = run.work.step(name, depends, lambda folder, do=do: do(run, folder))  # type: ignore[misc]
     return done
 
 
 def _export(run: Run, folder: Path) -> dict[str, Any]:
-    export(run.source, tasks.find(run.options.task), folder, run.say)
+    export(run.source, tasks.find(run.options.task), folder, run.progress)
     return {"bytes": report.size(folder)}
 
 
 def _reference(run: Run, folder: Path) -> dict[str, Any]:
     """The original's outputs for the samples, in files that later steps read, and what it takes."""
+    samples.check_labels(run.samples, layout.labels(run.export(), run.folder("export") / "model.onnx"))
     feeds = run.feeds()
     order = _middle_first(feeds)
     outputs.save(folder / "feeds.npz", [feeds[number] for number in order])
     task = tasks.find(run.options.task)
-    found: Reference = reference(run.source, task, folder / "feeds.npz", folder / "answers.npz", run.say)
+    found: Reference = reference(run.source, task, folder / "feeds.npz", folder / "answers.npz", run.progress)
     answers = outputs.load(folder / "answers.npz")
     outputs.save(folder / "outputs.npz", [answers[order.index(number)] for number in range(len(feeds))])
     return asdict(found)
@@ -180,15 +207,15 @@ def _reference(run: Run, folder: Path) -> dict[str, Any]:
 
 def _graph(run: Run, folder: Path) -> dict[str, Any]:
     """The fused graph, or the one that was exported where fusing fails or changes what it gives."""
-    made, feeds = run.export(), run.feeds()
+    made, feeds, each = run.export(), run.feeds(), run.progress.each
     plain = run.folder("export") / "model.onnx"
     original = outputs.load(run.folder("reference") / "outputs.npz")
-    exported = outputs.run(plain, feeds, list(original[0]))
+    exported = outputs.run(plain, each("outputs of the exported graph", feeds), list(original[0]))
     difference = fidelity.check_same(original, exported, "the exported graph", run.samples)
     model, note = _fused(run, plain, made, feeds)
     needed("onnx").save(model, str(folder / "fused.onnx"))
     layout.folder(model, made, run.folder("export"), folder / "fp32", "cold")
-    again = outputs.run(folder / "fp32", feeds, list(original[0]))
+    again = outputs.run(folder / "fp32", each("outputs of the optimised graph", feeds), list(original[0]))
     fidelity.check_same(original, again, "the optimised graph", run.samples)
     written = graph.read(folder / "fp32" / layout.FILE)
     return {"export": asdict(difference), "note": note, "operators": graph.operators(written)}
@@ -207,7 +234,9 @@ def _fused(run: Run, plain: Path, made: Export, feeds: Sequence[Feeds]) -> tuple
     path = plain.with_name("fused.onnx")
     needed("onnx").save(model, str(path))
     try:
-        difference = outputs.difference(outputs.run(plain, tried), outputs.run(path, tried))
+        before = outputs.run(plain, run.progress.each("outputs of the plain graph", tried))
+        after = outputs.run(path, run.progress.each("outputs of the fused graph", tried))
+        difference = outputs.difference(before, after)
     finally:
         path.unlink()
     if not difference.relative <= fidelity.SAME:
@@ -217,18 +246,18 @@ def _fused(run: Run, plain: Path, made: Export, feeds: Sequence[Feeds]) -> tuple
 
 def _int8(run: Run, folder: Path) -> dict[str, Any]:
     made, feeds, task = run.export(), run.feeds(), run.options.task
-    before = fidelity.stage(run.folder("graph") / "fp32", task, run.samples, feeds)
+    before = run.stage(run.folder("graph") / "fp32", feeds, "fp32")
 
     def judge(model: Any) -> str:
         shutil.rmtree(folder / "tried", ignore_errors=True)
         layout.folder(model, made, run.folder("export"), folder / "tried", "cold")
-        after = fidelity.stage(folder / "tried", task, run.samples, feeds)
+        after = run.stage(folder / "tried", feeds, "int8")
         return run.gate.reason(fidelity.compare(before, after, task, run.samples), run.samples)
 
     fused = graph.read(run.folder("graph") / "fused.onnx")
-    longest = made.tokenizer.get("max_length")
-    peaks = quantize.peaks(fused, calibration.feeds(feeds, fused, longest))
-    choice = search.choose(fused, feeds, peaks, judge, run.options.precision, run.say)
+    shown = calibration.feeds(feeds, fused, made.tokenizer["max_length"])
+    peaks = quantize.peaks(fused, run.progress.each("calibration", shown))
+    choice = search.choose(fused, feeds, peaks, judge, run.options.precision, run.progress)
     shutil.rmtree(folder / "tried", ignore_errors=True)
     needed("onnx").save(choice.model, str(folder / "model.onnx"))
     return {"int8": [asdict(part) for part in choice.int8], "fp32": [asdict(part) for part in choice.fp32]}
@@ -239,8 +268,8 @@ def _layout(run: Run, folder: Path) -> dict[str, Any]:
     made, feeds, task = run.export(), run.feeds(), run.options.task
     model = graph.read(run.folder("int8") / "model.onnx")
     layout.folder(model, made, run.folder("export"), folder / "model", run.options.prefer)
-    before = fidelity.stage(run.folder("graph") / "fp32", task, run.samples, feeds)
-    after = fidelity.stage(folder / "model", task, run.samples, feeds)
+    before = run.stage(run.folder("graph") / "fp32", feeds, "fp32")
+    after = run.stage(folder / "model", feeds, "the finished model")
     compared = fidelity.compare(before, after, task, run.samples)
     if reason := run.gate.reason(compared, run.samples):
         raise FidelityError(f"comparing the model as it is written: {reason}", "--prefer cold writes it otherwise")
@@ -261,8 +290,8 @@ def _measure(run: Run, folder: Path) -> dict[str, Any]:
     feeds = run.feeds()
     feed = feeds[_middle_first(feeds)[0]]
     shapes = {name: (str(array.dtype), tuple(array.shape)) for name, array in feed.items()}
-    run.say("timing the finished model")
-    timing = run.time(run.folder("layout") / "model", shapes, RUNS)
+    run.progress.say("timing the finished model")
+    timing = run.time(run.folder("layout") / "model", shapes, RUNS, run.progress)
     return {"timing": timing._asdict(), "tokens": feed[tasks.IDS].shape[1]}
 
 
@@ -274,15 +303,16 @@ def _middle_first(feeds: Sequence[Feeds]) -> list[int]:
 
 
 def _finish(run: Run, done: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Report and card into the model folder, and the folder into its place."""
-    model = run.folder("layout") / "model"
+    """Report and card beside the model, and the whole into its place."""
+    model, out = place.copy(run.folder("layout") / "model", run.work.folder), place.resolve(run.options.out)
     written = report.make(run.options, run.source, run.export(), run.gate, len(run.samples), done)
-    (model / "report.json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(written, indent=2, ensure_ascii=False, allow_nan=False)
+    (model / "report.json").write_text(f"{text}\n", encoding="utf-8")
     own = run.source.path / "README.md" if run.source.path.is_dir() else run.source.path.with_name("README.md")
     (model / "README.md").write_text(card.write(written, own), encoding="utf-8")
-    state.replace(model, run.options.out)
+    place.replace(model, out)
     shutil.rmtree(run.work.folder, ignore_errors=True)
-    return {**written, "out": str(run.options.out), "files": report.files(run.options.out)}
+    return {**written, "out": str(run.options.out), "files": report.files(out)}
 
 
 def _libraries() -> str:

@@ -8,7 +8,7 @@ by a factor, and multiplying the weights that meet it, leaves the product as it 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ def parts(model: ModelProto) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def peaks(model: ModelProto, feeds: Sequence[Feeds]) -> Peaks:
+def peaks(model: ModelProto, feeds: Iterable[Feeds]) -> Peaks:
     """The largest values that the activations before each product have over `feeds`."""
     np, runtime = needed("numpy"), needed("onnxruntime")
     names = sorted({node.input[0] for node in _products(model, {part.node for part in parts(model)})})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class Sample:
 
     texts: tuple[str, ...]
     right: tuple[str, ...] = ()
+    place: str = field(default="", compare=False)
+    """The file and the line that it is from."""
 
     @property
     def title(self) -> str:
@@ -48,7 +50,7 @@ def read(file: Path | None, task: str) -> tuple[Sample, ...]:
     bundled = "sentences" if task in ("sentence-embedding", "feature-extraction") else task
     path = file or BUNDLED / f"{bundled}.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # JSON may hold other line breaks
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"reading the samples in {path}: {error}", "--samples takes a file of JSON lines") from None
     found = tuple(_sample(line, f"{path}, line {number}", task) for number, line in enumerate(lines, 1) if line.strip())
@@ -72,7 +74,17 @@ def _sample(line: str, place: str, task: str) -> Sample:
     right = given.get("answers", [given["label"]] if "label" in given else [])
     if not isinstance(right, list) or not all(isinstance(each, str) for each in right):
         raise UsageError(f"reading the samples in {place}: what is right is text", f"a line is {_example(task)}")
-    return Sample(texts, tuple(right))
+    return Sample(texts, tuple(right), place)
+
+
+def check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:
+    """UsageError when a sample's label is none of the classifier's; without `labels` there is nothing to check."""
+    for sample in samples if labels else ():
+        if unknown := [label for label in sample.right if label not in labels]:
+            raise UsageError(
+                f"reading the samples in {sample.place}: the model has no label {unknown[0]!r}",
+                f"its labels are {', '.join(labels)}",
+            )
 
 
 def _example(task: str) -> str:
@@ -110,7 +122,7 @@ def with_gaps(feed: Feeds) -> Feeds:
 def _row(texts: Sequence[Sequence[int]], settings: Mapping[str, Any]) -> tuple[list[int], list[int]]:
     """Ids with the special tokens, the last text cut to what fits, and the type of each token."""
     around = settings["single"] if len(texts) == 1 else settings["pair"]
-    longest = min(settings.get("max_length") or LONGEST, LONGEST)
+    longest = min(settings["max_length"], LONGEST)
     room = longest - sum(map(len, around)) - sum(map(len, texts[:-1]))
     parts = [*texts[:-1], texts[-1][: max(room, 1)]]
     if len(parts) == 1:

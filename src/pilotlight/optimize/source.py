@@ -1,13 +1,13 @@
 """Where a model comes from: a folder, the Hugging Face hub, a .pt2 archive or an .onnx file."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pilotlight.errors import SourceError
 from pilotlight.optimize import environment, worker
+from pilotlight.optimize.progress import Progress
 
 Kind = Literal["transformers", "pt2", "onnx"]
 
@@ -34,14 +34,14 @@ class Source:
     license: str
 
 
-def resolve(source: str, say: Callable[[str], None] = lambda line: None) -> Source:
+def resolve(source: str, progress: Progress | None = None) -> Source:
     """The model that `source` names, downloaded when it is on the hub.
 
     Raises SourceError when there is no such thing, or it is no model, or the hub cannot be reached and has not been
     before.
     """
     if source.startswith(HUB):
-        return _fetch(source, say)
+        return _fetch(source, progress or Progress())
     if re.match(r"\w+://", source):
         raise SourceError(f"{source}: not a source that can be read", FORMS)
     path = Path(source).expanduser()
@@ -65,12 +65,12 @@ def _file(path: Path) -> Source:
     return Source(kind, path, path.stem, "", license_of(path.parent))
 
 
-def _fetch(source: str, say: Callable[[str], None]) -> Source:
+def _fetch(source: str, progress: Progress) -> Source:
     name, at, revision = source.removeprefix(HUB).partition("@")
     if not REPOSITORY.fullmatch(name) or ".." in source or (at and not REVISION.fullmatch(revision)):
         raise SourceError(f"{source}: not a name on the hub", "as in hf://org/name or hf://org/name@revision")
     job = {"do": "fetch", "repository": name, "revision": revision}
-    found = worker.run(environment.python("torch", say), job, say, online=True)
+    found = worker.run(environment.python("torch", progress), job, progress, online=True)
     folder = Path(found["folder"])
     check_folder(folder)
     return Source("transformers", folder, name, found["revision"], license_of(folder))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pilotlight.errors import UsageError
+from pilotlight.optimize import place
+from pilotlight.optimize.tools import needed
 
 STATE = "state.json"
 
@@ -26,11 +26,8 @@ class Work:
         self.folder = folder
         self._key = key
         if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"making {folder}: {error.strerror}", "name another --out") from None
+            _empty(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         self._done = _saved(folder)
 
     def step(self, name: str, depends: object, do: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
@@ -52,15 +49,27 @@ class Work:
         return result
 
     def _forget(self, name: str) -> None:
-        """What this step gave before, and those that came after it."""
+        """What this step gave before, and those that came after it; saved before any of their files change."""
         names = list(self._done)
-        for stale in names[names.index(name) :] if name in names else ():
+        if name not in names:
+            return
+        for stale in names[names.index(name) :]:
             del self._done[stale]
+        self._save()
 
     def _save(self) -> None:
         part = self.folder / f"{STATE}.part"
         part.write_text(json.dumps(self._done, indent=1), encoding="utf-8")
         part.replace(self.folder / STATE)
+
+
+def _empty(folder: Path) -> None:
+    """All but the lock goes, which this run holds."""
+    for each in folder.iterdir() if folder.is_dir() else ():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each, ignore_errors=True)
+        elif each.name != place.LOCK:
+            each.unlink()
 
 
 def finished(folder: Path) -> list[str]:
@@ -81,32 +90,35 @@ def digest(text: str) -> str:
 
 
 def digest_of(path: Path) -> str:
-    """Of a file with its neighbours that begin with its name or are JSON, or of all files in a folder."""
-    if path.is_dir():
-        files = sorted(each for each in path.rglob("*") if each.is_file())
-    else:
-        near = path.parent.iterdir()
-        files = sorted(each for each in near if each.is_file() and (each.name.startswith(path.name) or _beside(each)))
+    """Of all files in a folder, by their paths in it; or of a file, with the data files that a graph names, and with
+    its neighbours that begin with its name or are JSON."""
+    home = path if path.is_dir() else path.parent
+    files = {each for each in path.rglob("*") if each.is_file()} if path.is_dir() else _of_file(path)
     whole = hashlib.sha256()
-    for file in files:
+    for file in sorted(files):
         with file.open("rb") as opened:
-            whole.update(f"{file.name} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+            name = file.relative_to(home)
+            whole.update(f"{name} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
     return whole.hexdigest()
+
+
+def _of_file(path: Path) -> set[Path]:
+    near = {each for each in path.parent.iterdir() if each.name.startswith(path.name) or _beside(each)}
+    named = {path.parent / location for location in _locations(path)} if path.suffix.lower() == ".onnx" else set()
+    return {each for each in near | named if each.is_file()}
+
+
+def _locations(path: Path) -> set[str]:
+    """The data files that the graph names inside its folder; none of a damaged graph, which is refused later."""
+    onnx = needed("onnx")
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception:  # protobuf's own errors, by its implementation
+        return set()
+    tensors = onnx.external_data_helper._get_all_tensors(model)
+    found = {each.value for tensor in tensors for each in tensor.external_data if each.key == "location"}
+    return {each for each in found if not Path(each).is_absolute() and ".." not in Path(each).parts}
 
 
 def _beside(file: Path) -> bool:
     return file.suffix == ".json" or file.name == "vocab.txt"
-
-
-def replace(new: Path, out: Path) -> None:
-    """Put the folder `new` in the place of `out`. What was there stays until `new` is in its place."""
-    old = out.with_name(f".{out.name}.old-{os.getpid()}")
-    if out.exists():
-        out.rename(old)
-    try:
-        new.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

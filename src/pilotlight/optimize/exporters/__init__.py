@@ -8,7 +8,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from typing import Any
 from pilotlight.errors import ModelError, SourceError
 from pilotlight.optimize import environment, worker
 from pilotlight.optimize.exporters import onnx_source, tokenization
+from pilotlight.optimize.progress import Progress
 from pilotlight.optimize.source import Source
 from pilotlight.optimize.tasks import Task
 
-Say = Callable[[str], None]
 COLD_STARTS = 3
 FRAMEWORKS = {"transformers": ["torch", "transformers"], "pt2": ["torch"], "onnx": ["onnxruntime"]}
 
@@ -56,36 +56,36 @@ class Reference:
     disk_bytes: int
 
 
-def export(source: Source, task: Task, out: Path, say: Say) -> Export:
+def export(source: Source, task: Task, out: Path, progress: Progress) -> Export:
     """Write model.onnx, the tokenizer's file and export.json to the empty folder `out`.
 
     Raises SourceError when the source does not fit the task or is not safe to load, ModelError when it is damaged.
     """
     exporters = {"transformers": _checkpoint, "pt2": _program, "onnx": _graph}
-    done = exporters[source.kind](source, task, out, say)
+    done = exporters[source.kind](source, task, out, progress)
     (out / "export.json").write_text(json.dumps(asdict(done), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return done
 
 
-def _checkpoint(source: Source, task: Task, out: Path, say: Say) -> Export:
+def _checkpoint(source: Source, task: Task, out: Path, progress: Progress) -> Export:
     pooling = _pooling(source.path) if task.name == "sentence-embedding" else {}
-    python = environment.python("torch", say)
-    say(f"exporting {source.name} by PyTorch")
+    python = environment.python("torch", progress)
+    progress.say(f"exporting {source.name} by PyTorch")
     job = {**_job("export", source, task), **pooling, "out": str(out)}
-    facts = worker.run(python, job, say)
+    facts = worker.run(python, job, progress)
     return _export(source, task, facts, out / "tokenizer.json", out)
 
 
-def _program(source: Source, task: Task, out: Path, say: Say) -> Export:
-    python = environment.python("torch", say)
+def _program(source: Source, task: Task, out: Path, progress: Progress) -> Export:
+    python = environment.python("torch", progress)
     with tempfile.TemporaryDirectory(dir=out) as folder:
-        say(f"exporting {source.name} by PyTorch")
-        facts = worker.run(python, {**_job("export", source, task), "out": folder}, say)
+        progress.say(f"exporting {source.name} by PyTorch")
+        facts = worker.run(python, {**_job("export", source, task), "out": folder}, progress)
         onnx_source.normalise(Path(folder) / "model.onnx", task, out)
     return _export(source, task, _beside(source.path) | facts, source.path.parent / "tokenizer.json", out)
 
 
-def _graph(source: Source, task: Task, out: Path, say: Say) -> Export:
+def _graph(source: Source, task: Task, out: Path, progress: Progress) -> Export:
     _, parameters = onnx_source.normalise(source.path, task, out)
     facts = {"parameters": parameters, "versions": {}, **_beside(source.path)}
     return _export(source, task, facts, source.path.parent / "tokenizer.json", out)
@@ -171,29 +171,31 @@ def _steps(folder: Path) -> list[str]:
         raise ModelError(f"loading {file}: not a list of modules") from error
 
 
-def reference(source: Source, task: Task, feeds: Path, out: Path, say: Say) -> Reference:
+def reference(source: Source, task: Task, feeds: Path, out: Path, progress: Progress) -> Reference:
     """Answer the feeds of one .npz ("0.input_ids", ...) by the original model into another ("0.start_logits", ...).
 
     Of an ONNX file, ONNX Runtime with its default settings is the original. Raises as `export` does.
     """
     with tempfile.TemporaryDirectory(prefix="pilotlight-") as folder:
-        python, job = _original(source, task, Path(folder), say)
+        python, job = _original(source, task, Path(folder), progress)
         job = {**job, "feeds": str(feeds)}
-        say(f"running the original of {source.name}")
-        done = worker.run(python, {**job, "do": "answer", "out": str(out), "packages": FRAMEWORKS[source.kind]}, say)
-        cold = statistics.median(_cold(python, {**job, "do": "first"}, say) for _ in range(COLD_STARTS))
+        progress.say(f"running the original of {source.name}")
+        answer = {**job, "do": "answer", "out": str(out), "packages": FRAMEWORKS[source.kind]}
+        done = worker.run(python, answer, progress)
+        starts = progress.each("cold starts of the original", range(COLD_STARTS))
+        cold = statistics.median(_cold(python, {**job, "do": "first"}, progress) for _ in starts)
     return Reference(cold, done["warm_ms"], done["framework_bytes"] + sum(_weights(source)))
 
 
-def _original(source: Source, task: Task, folder: Path, say: Say) -> tuple[Path, dict[str, Any]]:
+def _original(source: Source, task: Task, folder: Path, progress: Progress) -> tuple[Path, dict[str, Any]]:
     job = _job("answer", source, task)
     match source.kind:
         case "onnx":
             onnx_source.normalise(source.path, task, folder)
             return Path(sys.executable), {**job, "path": str(folder / "model.onnx")}
         case "pt2":
-            python = environment.python("torch", say)
-            facts = worker.run(python, {**_job("export", source, task), "out": str(folder)}, say)
+            python = environment.python("torch", progress)
+            facts = worker.run(python, {**_job("export", source, task), "out": str(folder)}, progress)
             names, _ = onnx_source.normalise(folder / "model.onnx", task, folder)
             return python, {
                 **job,
@@ -201,12 +203,12 @@ def _original(source: Source, task: Task, folder: Path, say: Say) -> tuple[Path,
             }
         case "transformers":
             pooling = _pooling(source.path) if task.name == "sentence-embedding" else {}
-            return environment.python("torch", say), {**job, **pooling}
+            return environment.python("torch", progress), {**job, **pooling}
 
 
-def _cold(python: Path, job: Mapping[str, Any], say: Say) -> float:
+def _cold(python: Path, job: Mapping[str, Any], progress: Progress) -> float:
     start = time.monotonic()
-    return (float(worker.run(python, job, say)["at"]) - start) * 1000
+    return (float(worker.run(python, job, progress)["at"]) - start) * 1000
 
 
 def _weights(source: Source) -> Iterable[int]:

@@ -64,8 +64,10 @@ def _check_external(tensor: Any, path: Path) -> None:
         raise ModelError(f"loading {path}: the weights {tensor.name!r} lie outside its folder ({location!r})")
     if not file.is_file():
         raise ModelError(f"loading {path}: its weights {file} are missing", "put that file beside the model")
-    offset = int(entry.get("offset", 0))
-    if offset + int(entry.get("length", 0)) > file.stat().st_size:
+    place = [entry.get("offset", "0"), entry.get("length", "0")]
+    if not all(number.isascii() and number.isdecimal() for number in place):
+        raise ModelError(f"loading {path}: the weights {tensor.name!r} lie at no number of bytes ({', '.join(place)})")
+    if sum(map(int, place)) > file.stat().st_size:
         raise ModelError(f"loading {path}: its weights {file} are cut", "copy that file again")
 
 

@@ -11,7 +11,7 @@ from pilotlight.optimize.wordpiece import vocabulary_text, wordpiece_settings
 
 PLAIN = {"truncation": None, "padding": None}  # whoever reads the model folder does both
 WORD = "a"
-LONGEST = 1 << 20  # tokens; what has no limit is given as one beyond this
+UNLIMITED = 1 << 20  # tokens; transformers gives what has no limit as a number far beyond this
 
 
 def describe(file: Path, settings: Path, positions: int | None, pad: int | None, out: Path) -> dict[str, Any]:
@@ -73,15 +73,18 @@ def _around(ids: list[int], sequences: list[int | None], number: int) -> tuple[l
     return ids[: sequences.index(number)], ids[end:]
 
 
-def limit(folder: Path, positions: int | None) -> int | None:
-    """The most tokens of one input: the smallest of what the tokenizer, its use for sentences, and the model say."""
+def limit(folder: Path, positions: int | None) -> int:
+    """The most tokens of one input: the least of what the tokenizer, its use for sentences, and the model say.
+
+    `UNLIMITED` where none of them says a number below it.
+    """
     said = [
         _setting(folder / "tokenizer_config.json", "model_max_length"),
         _setting(folder / "sentence_bert_config.json", "max_seq_length"),
         positions,
     ]
-    known = [int(value) for value in said if isinstance(value, int | float) and 0 < value < LONGEST]
-    return min(known, default=None)
+    known = [int(value) for value in said if isinstance(value, int | float) and 0 < value < UNLIMITED]
+    return min(known, default=UNLIMITED)
 
 
 def _setting(file: Path, name: str) -> Any:

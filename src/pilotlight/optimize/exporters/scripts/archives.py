@@ -4,19 +4,29 @@
 pickled (`torch/export/pt2_archive/_package.py`), evaluates the text of symbolic sizes, and takes any attribute of
 torch, `math` and `operator` as what a node calls (`torch/_export/serde/serialize.py`). What `torch.export.save` writes
 for an ordinary model needs none of that, so all of it is refused.
+
+An archive may also hold compiled libraries, which its loader opens, and `torch.export.load` takes an older layout with
+pickles where it cannot read the newer one. So only the members that are known are let through, as torch's own reader
+names and reads them, and the loader of the newer layout is called without the older one behind it.
 """
 
 import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from refusal import Refused
+from torch.export.pt2_archive import PT2ArchiveReader
+from torch.export.pt2_archive._package import load_pt2  # the environment's lock names one torch
 
+MEMBERS = re.compile(
+    r"models/model\.json|data/sample_inputs/model\.pt|extra/.+"
+    r"|data/weights/(weight_\d+|model_weights_config\.json)|data/constants/(tensor_\d+|model_constants_config\.json)"
+    r"|archive_format|archive_version|byteorder|\.data/(version|serialization_id)"
+)
 OPERATORS = "add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge|getitem|and_|or_"
 CALLS = re.compile(
     rf"torch\.ops\.(aten|prims|prim)\.\w+\.\w+|_operator\.({OPERATORS})|math\.(ceil|floor|sqrt|trunc)|torch\.sym_\w+"
@@ -25,14 +35,14 @@ FUNCTIONS = "Integer|Float|Rational|Add|Mul|Pow|Max|Min|Mod|FloorDiv|PythonMod|C
 SIZES = re.compile(rf"(Symbol\('\w+'(, \w+=True)*\)|[su]\d++|\d++(\.\d++)?|{FUNCTIONS}|[-+*/%(),<>= ])*+")
 CONTAINERS = {None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"}
 CONFIG_LIMIT = 256 << 20  # bytes of JSON
+PROGRAM = "model"  # as `torch.export.save` names it
 
 
 def load_program(path: Path) -> torch.export.ExportedProgram:
     """The program of the archive; Refused when the file is damaged, or could run code when loaded."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            check(archive)
-        program = torch.export.load(path)
+        check(PT2ArchiveReader(str(path)))
+        program = load_pt2(str(path)).exported_programs[PROGRAM]
     except Refused as refused:
         raise Refused(f"loading {path}: {refused}", refused.hint, "model") from refused
     except Exception as error:  # torch's reader raises what it likes on a damaged archive
@@ -42,33 +52,30 @@ def load_program(path: Path) -> torch.export.ExportedProgram:
     return program
 
 
-def check(archive: zipfile.ZipFile) -> None:
-    names = [name.partition("/")[2] for name in archive.namelist()]
-    if len(names) != len(set(archive.namelist())):
+def check(archive: PT2ArchiveReader) -> None:
+    names = archive.get_file_names()
+    if len(names) != len(set(names)):
         raise Refused("two of its members have one name")
-    programs = [name for name in names if name.startswith("models/")]
-    if len(programs) != 1:
-        raise Refused(f"it holds {len(programs)} programs, where one is expected")
-    for info, name in zip(archive.infolist(), names, strict=True):
-        check_member(archive, info, name)
+    for name in names:
+        check_member(archive, name)
 
 
-def check_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> None:
+def check_member(archive: PT2ArchiveReader, name: str) -> None:
+    if not MEMBERS.fullmatch(name):
+        raise unsafe(f"it holds {name[:80]!r}, which torch.export.save does not write")
     if name.startswith("models/"):
-        for key, value in walk(read_json(archive, info)):
+        for key, value in walk(read_json(archive, name)):
             check_text(key, value)
     elif name.startswith("data/sample_inputs/"):
-        check_tensors(archive.read(info))
+        check_tensors(archive.read_bytes(name))
     elif name.endswith("_config.json"):
-        check_payloads(read_json(archive, info), name)
-    elif re.fullmatch(r"data/(weights|constants)/.*\.pt", name):
-        raise pickled(name)
+        check_payloads(read_json(archive, name), name)
 
 
-def read_json(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    if info.file_size > CONFIG_LIMIT:
-        raise Refused(f"{info.filename} is too large")
-    return json.loads(archive.read(info))
+def read_json(archive: PT2ArchiveReader, name: str) -> Any:
+    if archive.archive_file.get_record_size(name) > CONFIG_LIMIT:
+        raise Refused(f"{name} is too large")
+    return json.loads(archive.read_bytes(name))
 
 
 def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

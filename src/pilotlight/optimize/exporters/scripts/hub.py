@@ -49,7 +49,7 @@ def address(name: str) -> str:
 
 
 def download(name: str, revision: str) -> dict[str, str]:
-    info = HfApi().model_info(name, revision=revision, files_metadata=True)
+    info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     wanted = wanted_files(name, set(sizes))
     say(f"hf://{name} at {info.sha}: {sum(sizes[file] for file in wanted) / 1e6:.1f} MB in {len(wanted)} files")

@@ -12,6 +12,11 @@ class Refused(Exception):
         self.kind = kind
 
 
+def count(what: str, done: int, total: int) -> None:
+    """The main process reads such a line, as `Progress.count`."""
+    say(f"count {done} {total} {what}")
+
+
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

@@ -2,13 +2,14 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from packaging.requirements import Requirement
+from refusal import count
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 Answer = Callable[[Arrays], Arrays]
@@ -19,10 +20,11 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
     """Answer every feed of the file `feeds` ("0.input_ids", ...) into the file `out` ("0.logits", ...)."""
     model = load(job)
     feeds = read(Path(job["feeds"]))
-    answers = [model(feed) for feed in feeds]
+    answers = [model(feed) for feed in counted("answers of the original", feeds)]
     named: dict[str, Any] = {f"{i}.{name}": value for i, each in enumerate(answers) for name, value in each.items()}
     np.savez(job["out"], **named)
-    times = [timed(model, feeds[i % len(feeds)]) for i in range(max(TIMED, len(feeds)))]
+    calls = [feeds[i % len(feeds)] for i in range(max(TIMED, len(feeds)))]
+    times = [timed(model, feed) for feed in counted("the original timed", calls)]
     return {"warm_ms": statistics.median(times), "framework_bytes": installed_bytes(job["packages"])}
 
 
@@ -39,6 +41,13 @@ def read(path: Path) -> list[Arrays]:
             number, _, name = key.partition(".")
             feeds.setdefault(int(number), {})[name] = file[key]
     return [feeds[number] for number in sorted(feeds)]
+
+
+def counted(what: str, feeds: list[Arrays]) -> Iterator[Arrays]:
+    for done, feed in enumerate(feeds):
+        count(what, done, len(feeds))
+        yield feed
+    count(what, len(feeds), len(feeds))
 
 
 def timed(model: Answer, feed: Arrays) -> float:
