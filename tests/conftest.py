@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +20,10 @@ MakeService = Callable[..., Project]
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a deadline would measure the neighbours
 hypothesis.settings.load_profile("shared machine")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    # a shell that starts the tests in the background has it ignored, and so would all that the tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
