@@ -63,6 +63,7 @@ def answers(folder: Path, case: texts.Case) -> list[Answer]:
         stride=options.get("doc_stride"),
         longest=options.get("max_answer_len", 15),
         no_answer=1 if options.get("handle_impossible_answer") else None,
+        max_windows=1000,
     )
     return reader.answers(case.question, case.context, top=options.get("top_k", 1))
 
