@@ -68,6 +68,17 @@ def answers(folder: Path, case: texts.Case) -> list[Answer]:
     return reader.answers(case.question, case.context, top=options.get("top_k", 1))
 
 
+def differences(here: list[Answer], there: list[Answer]) -> list[Answer]:
+    """Answers of one side that the other gives with no like score.
+
+    Two processors' float32 sums differ in the last digits, so answers whose scores differ by less may change places,
+    and the last of one list may stand just beyond the end of the other.
+    """
+    scores = {answer._replace(score=0): answer.score for answer in there}
+    last = there[-1].score if there else 0
+    return [a for a in here if scores.get(a._replace(score=0), last) != pytest.approx(a.score, rel=1e-4)]
+
+
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_answers_are_those_of_the_question_answering_pipeline(
     kind: str, python: Path, libraries: Path, tmp_path: Path
@@ -78,8 +89,8 @@ def test_answers_are_those_of_the_question_answering_pipeline(
         # Where spans are fewer than asked for, the pipeline fills up with impossible ones, whose score is 0.
         there = [Answer(**answer) for answer in answers_there if answer["score"] > 1e-9]
         here = [answer for answer in answers(folder, case) if answer.score > 1e-9]
-        assert [answer._replace(score=0) for answer in here] == [answer._replace(score=0) for answer in there], case
         assert [answer.score for answer in here] == pytest.approx([answer.score for answer in there], rel=1e-4), case
+        assert differences(here, there) == [], case
         places |= {(answer.answer, answer.start) for answer in here}
     assert len(places) > 150
     assert ("", 0) in places
