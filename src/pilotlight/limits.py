@@ -3,7 +3,9 @@
 Sources, as read in November 2026: [quotas] docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html,
 [runtime] .../dg/lambda-runtime-environment.html, [memory] .../dg/configuration-memory.html, [http]
 docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html, [rest] .../developerguide/
-api-gateway-execution-service-limits-table.html, [create] docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html.
+api-gateway-execution-service-limits-table.html, [create] docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html,
+[async] docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html, [managed]
+docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html.
 """
 
 MEMORY_MIN = 128  # [quotas]
@@ -24,3 +26,6 @@ CONCURRENCY_ACCOUNT = 1_000  # [quotas]: 10 in a new account
 LOG_TAIL = 4_096  # LogType=Tail of the Invoke API
 FUNCTION_NAME = 64  # [create]: characters
 EVENT_PAYLOAD = 1_048_576  # [quotas]: of an asynchronous invocation
+EVENT_RETRIES = 2  # [async]: by default, and at most
+EVENT_AGE_MIN, EVENT_AGE_MAX = 60, 21_600  # [async]
+ENVIRONMENT_CONCURRENCY = 64  # [managed]: invocations at once in one environment of Lambda Managed Instances, per vCPU

@@ -21,7 +21,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from pilotlight import limits, settings_file
 from pilotlight.errors import ProjectError
-from pilotlight.settings import FILE, Cors, Front, FunctionSettings, Runtime, Settings
+from pilotlight.settings import FILE, Cors, Front, FunctionSettings, Runtime, Settings, Throttle, UsagePlan
 from pilotlight.source import Source, inspect
 
 FOLDER = "inference"
@@ -66,6 +66,12 @@ class Function(Struct, frozen=True, kw_only=True):
     front: Front
     streams: bool
     binary_media_types: tuple[str, ...]
+    api_key: bool
+    throttle: Throttle | None
+    retries: int
+    max_event_age: int
+    snapstart: bool
+    environment_concurrency: int
     environment: Mapping[str, str]
     model: str
     install: str
@@ -97,12 +103,15 @@ class Function(Struct, frozen=True, kw_only=True):
 
 
 class Project(Struct, frozen=True, kw_only=True):
-    """One service. `root` is absolute; `functions` are in the order of their names; `cors` None is off."""
+    """One service. `root` is absolute; `functions` are in the order of their names; `cors` None is off; `stage` is "" where none
+    is set."""
 
     name: str
     root: Path
     functions: tuple[Function, ...]
     cors: Cors | None
+    stage: str
+    usage_plans: Mapping[str, UsagePlan]
 
 
 def load(folder: Path) -> Project:
@@ -120,6 +129,8 @@ def load(folder: Path) -> Project:
         root=root,
         functions=tuple(_function(service, root, file, path, settings.of(name)) for name, path in sources.items()),
         cors=settings.cors if settings.cors and settings.cors.origins else None,
+        stage=settings.stage or "",
+        usage_plans=settings.usage_plans,
     )
     check_routes([project])
     return project
@@ -179,8 +190,14 @@ def _function(service: str, root: Path, file: Path, path: Path, settings: Functi
         tmp=settings.tmp,
         concurrency=settings.concurrency or None,
         front=front,
-        streams=source.streams and front == "url" and settings.runtime == "pilotlight",
+        streams=source.streams and front in ("url", "rest") and settings.runtime == "pilotlight",
         binary_media_types=settings.binary_media_types,
+        api_key=settings.api_key,
+        throttle=settings.throttle or None,
+        retries=settings.retries,
+        max_event_age=settings.max_event_age,
+        snapstart=settings.snapstart,
+        environment_concurrency=settings.environment_concurrency,
         environment=settings.environment,
         model=settings.model,
         install=settings.install,
@@ -198,7 +215,7 @@ def _function(service: str, root: Path, file: Path, path: Path, settings: Functi
 def _front(settings: FunctionSettings, source: Source) -> Front:
     if settings.front is not UNSET:
         return settings.front
-    if settings.binary_media_types:
+    if settings.binary_media_types or settings.api_key:
         return "rest"
     return "url" if source.streams else "http"
 

@@ -17,6 +17,7 @@ FILE = "pilotlight.toml"
 
 Front = Literal["http", "rest", "url"]
 Runtime = Literal["pilotlight", "awslambdaric"]
+Period = Literal["DAY", "WEEK", "MONTH"]
 CorsMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"]
 
 
@@ -78,6 +79,49 @@ class Cors(Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
 
 
+class Throttle(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many requests a gateway lets through; the others are answered with 429."""
+
+    rate: Annotated[
+        float,
+        Meta(gt=0, le=10_000),
+        setting("Requests a second, in the long run.", 100),
+    ]
+    burst: Annotated[
+        int,
+        Meta(ge=1, le=10_000),
+        setting("Requests at one moment: the size of the token bucket that `rate` fills.", 50),
+    ]
+
+
+class UsagePlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may call the functions with `api_key = true`, and how often."""
+
+    keys: Annotated[
+        tuple[Annotated[str, Meta(pattern=_whole("[a-z][a-z0-9]*(-[a-z0-9]+)*"), max_length=40)], ...],
+        Meta(min_length=1),
+        setting(
+            "Names of API keys. A key's value never stands here: AWS makes one, and `pilotlight serve` takes that of "
+            "the variable PILOTLIGHT_API_KEY_NAME, else it makes one and prints it.",
+            ["mobile", "partner"],
+            form="lower-case letters, digits and single dashes, a letter first",
+        ),
+    ]
+    throttle: Annotated[
+        Throttle | UnsetType,
+        Meta(description="Rate and burst of each key."),
+    ] = UNSET
+    quota: Annotated[
+        int,
+        Meta(ge=0),
+        setting("Requests of each key in a period; 0 is no quota.", 10_000),
+    ] = 0
+    period: Annotated[
+        Period,
+        setting("The period of the quota; it begins at midnight UTC, on a Sunday, on the first of a month.", "MONTH"),
+    ] = "DAY"
+
+
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of every function; `[functions.NAME]` overrides them one by one."""
 
@@ -118,13 +162,47 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             Front,
             setting(
                 "What stands before the function: an HTTP API, a REST API or a function URL. Without it: rest with "
-                "`binary_media_types`, url when the handler is a generator, else http.",
+                "`binary_media_types` or `api_key`, url when the handler is a generator, else http.",
                 "rest",
                 default="http",
             ),
         ]
         | UnsetType
     ) = UNSET
+    api_key: Annotated[
+        bool,
+        setting("Whether requests need an API key of a usage plan in the header x-api-key; for REST APIs.", True),
+    ] = False
+    throttle: Annotated[
+        Throttle | UnsetType,
+        Meta(description="Rate and burst of each of the function's routes, behind a REST or an HTTP API."),
+    ] = UNSET
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=limits.EVENT_RETRIES),
+        setting("How often an asynchronous invocation that failed is tried again, after one minute, then two.", 1),
+    ] = limits.EVENT_RETRIES
+    max_event_age: Annotated[
+        int,
+        Meta(ge=limits.EVENT_AGE_MIN, le=limits.EVENT_AGE_MAX),
+        setting("Seconds that an asynchronous invocation may wait before it is dropped.", 3600),
+    ] = limits.EVENT_AGE_MAX
+    snapstart: Annotated[
+        bool,
+        setting(
+            "Lambda SnapStart: the init phase runs once, and environments are restored from a snapshot taken after it.",
+            True,
+        ),
+    ] = False
+    environment_concurrency: Annotated[
+        int,
+        Meta(ge=1, le=limits.ENVIRONMENT_CONCURRENCY),
+        setting(
+            "Invocations that one environment takes at once, each in a process of its own: AWS_LAMBDA_MAX_CONCURRENCY "
+            "of Lambda Managed Instances.",
+            4,
+        ),
+    ] = 1
     binary_media_types: Annotated[
         tuple[_MEDIA_TYPE, ...],
         setting(
@@ -199,7 +277,24 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+    stage: (
+        Annotated[
+            str,
+            Meta(pattern=_whole("[A-Za-z0-9_-]+"), max_length=128),
+            setting(
+                "The stage that a REST or an HTTP API is deployed to, the first segment of every path of theirs. "
+                "Without it: none in paths; an HTTP API then has the stage $default, a REST API the stage prod.",
+                "v1",
+                form="letters, digits, _ and -",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     cors: Cors | UnsetType = UNSET
+    usage_plans: Annotated[
+        dict[str, UsagePlan],
+        Meta(description="One table a usage plan of REST APIs, named freely."),
+    ] = {}
     defaults: Defaults | UnsetType = UNSET
     functions: Annotated[
         dict[str, FunctionSettings],
