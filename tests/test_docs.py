@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from conftest import RunningServer
-from pilotlight.settings import Cors, FunctionSettings, Settings
+from pilotlight.settings import Cors, FunctionSettings, Settings, Throttle, UsagePlan
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "benchmarks", "docs", "examples", "requirements", "src", "tests")
@@ -130,9 +130,10 @@ def test_make_targets_exist(page: Path) -> None:
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^### `(\w+)`$", page, re.M))
-    tables = {"cors", "defaults", "functions"}
-    fields = {*Settings.__struct_fields__, *Cors.__struct_fields__, *FunctionSettings.__struct_fields__}
-    assert documented == fields - tables
+    fields = {
+        name for table in (Settings, Cors, UsagePlan, FunctionSettings, Throttle) for name in table.__struct_fields__
+    }
+    assert documented == fields - {"cors", "usage_plans", "defaults", "functions"}
 
 
 def test_no_file_names_a_machine_or_a_package_index() -> None:

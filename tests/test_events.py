@@ -67,6 +67,7 @@ ASK_V1 = {
     "requestContext": {
         "accountId": "123456789012",
         "apiId": "abc123",
+        "deploymentId": "local",
         "domainName": "abc123.execute-api.eu-west-1.amazonaws.com",
         "domainPrefix": "abc123",
         "extendedRequestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
@@ -79,6 +80,7 @@ ASK_V1 = {
             "cognitoAuthenticationType": None,
             "cognitoIdentityId": None,
             "cognitoIdentityPoolId": None,
+            "principalOrgId": None,
             "sourceIp": "192.0.2.7",
             "user": None,
             "userAgent": "curl/8.5.0",
@@ -181,6 +183,7 @@ HOME_V1 = {
     "requestContext": {
         "accountId": "000000000000",
         "apiId": "local",
+        "deploymentId": "local",
         "domainName": "localhost",
         "domainPrefix": "localhost",
         "extendedRequestId": "",
@@ -193,6 +196,7 @@ HOME_V1 = {
             "cognitoAuthenticationType": None,
             "cognitoIdentityId": None,
             "cognitoIdentityPoolId": None,
+            "principalOrgId": None,
             "sourceIp": "127.0.0.1",
             "user": None,
             "userAgent": None,
@@ -205,7 +209,7 @@ HOME_V1 = {
         "requestTimeEpoch": 0,
         "resourceId": "local",
         "resourcePath": "/{proxy+}",
-        "stage": "$default",
+        "stage": "prod",
     },
     "body": None,
     "isBase64Encoded": False,
@@ -267,7 +271,7 @@ def test_event(encode: Any, request_: Request, event: dict[str, object]) -> None
                 account="anonymous",
             ),
         ),
-        (HOME_V1, HOME._replace(route="GET /{proxy+}")),
+        (HOME_V1, HOME._replace(route="GET /{proxy+}", stage="prod")),
         (HOME_V2, HOME),
     ],
     ids=["ask-v1", "ask-v2", "ask-url", "home-v1", "home-v2"],
@@ -675,7 +679,13 @@ def through_json(event: object) -> Any:
 def carried_by_v1(request: Request) -> Request:
     """What format 1.0 can carry: repeats side by side, decoded query parameters, the route without its ANY."""
     resource = "/{proxy+}" if request.route == "$default" else request.route.partition(" ")[2]
+    parameters = dict(request.path_parameters)
+    if parameters and request.route.endswith("+}"):
+        last = list(parameters)[-1]
+        parameters[last] = parameters[last].removesuffix("/")
     return request._replace(
+        path_parameters=parameters,
+        stage="prod" if request.stage == "$default" else request.stage,
         query=urlencode(gathered(request.query_pairs()), quote_via=quote, safe=""),
         headers=tuple(gathered(request.headers)),
         route=f"{request.method} {resource}",

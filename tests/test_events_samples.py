@@ -123,6 +123,8 @@ def test_rest_event_has_the_fields_of_the_sample() -> None:
         "requestContext.domainName",
         "requestContext.domainPrefix",
         "requestContext.extendedRequestId",
+        "requestContext.deploymentId",
+        "requestContext.identity.principalOrgId",
     }
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import Function, Project, Route, check_routes, load, parse_route
-from pilotlight.settings import Cors
+from pilotlight.settings import Cors, Throttle, UsagePlan
 
 HANDLER = "def handler(event, context):\n    return event\n"
 
@@ -33,6 +33,7 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
                 file=folder / "inference" / "qa.py",
                 handler="inference/qa.handler",
                 routes=(Route("POST", "/qa"),),
+                stage="",
                 memory=1769,
                 timeout=30,
                 tmp=512,
@@ -40,6 +41,12 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
                 front="http",
                 streams=False,
                 binary_media_types=(),
+                api_key=False,
+                throttle=None,
+                retries=2,
+                max_event_age=21600,
+                snapstart=False,
+                environment_concurrency=1,
                 environment={},
                 model="",
                 install="",
@@ -50,12 +57,24 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
             ),
         ),
         cors=None,
+        stage="",
+        usage_plans={},
     )
 
 
 def test_a_project_with_everything_set(tmp_path: Path) -> None:
     toml = """
         name = "vision"
+        stage = "v1"
+
+        [usage_plans.partners]
+        keys = ["acme", "big-corp"]
+        throttle = { rate = 10, burst = 5 }
+        quota = 1000
+        period = "WEEK"
+
+        [usage_plans.trial]
+        keys = ["anyone"]
 
         [cors]
         origins = ["https://example.com", "chrome-extension://abcdef"]
@@ -72,6 +91,9 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         tmp = 1024
         concurrency = 5
         front = "url"
+        retries = 1
+        max_event_age = 3600
+        environment_concurrency = 8
         binary_media_types = []
         environment = { LOG_LEVEL = "info", OMP_NUM_THREADS = "1" }
         model = "models/shared"
@@ -84,9 +106,15 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         handler = "answer"
         memory = 10240
         timeout = 900
-        tmp = 10240
+        tmp = 512
         concurrency = 1000
         front = "rest"
+        api_key = true
+        throttle = { rate = 2.5, burst = 4 }
+        retries = 0
+        max_event_age = 60
+        snapstart = true
+        environment_concurrency = 1
         binary_media_types = ["image/*"]
         environment = { LOG_LEVEL = "debug", BEAMS = "3" }
         model = "models/caption"
@@ -110,13 +138,20 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                     Route("GET", "/captions/{image}"),
                     Route("ANY", "/files/{path+}"),
                 ),
+                stage="v1",
                 memory=10240,
                 timeout=900,
-                tmp=10240,
+                tmp=512,
                 concurrency=1000,
                 front="rest",
                 streams=False,
                 binary_media_types=("image/*",),
+                api_key=True,
+                throttle=Throttle(rate=2.5, burst=4),
+                retries=0,
+                max_event_age=60,
+                snapstart=True,
+                environment_concurrency=1,
                 environment={"LOG_LEVEL": "debug", "OMP_NUM_THREADS": "1", "BEAMS": "3"},
                 model="models/caption",
                 install="pilotlight optimize hf://org/caption",
@@ -132,6 +167,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 file=folder / "inference" / "clothing.py",
                 handler="inference/clothing.predict",
                 routes=(Route("POST", "/clothing"),),
+                stage="",
                 memory=2048,
                 timeout=20,
                 tmp=1024,
@@ -139,6 +175,12 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 front="url",
                 streams=False,
                 binary_media_types=(),
+                api_key=False,
+                throttle=None,
+                retries=1,
+                max_event_age=3600,
+                snapstart=False,
+                environment_concurrency=8,
                 environment={"LOG_LEVEL": "info", "OMP_NUM_THREADS": "1"},
                 model="models/shared",
                 install="make shared",
@@ -156,6 +198,13 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
             max_age=3600,
             credentials=True,
         ),
+        stage="v1",
+        usage_plans={
+            "partners": UsagePlan(
+                keys=("acme", "big-corp"), throttle=Throttle(rate=10.0, burst=5), quota=1000, period="WEEK"
+            ),
+            "trial": UsagePlan(keys=("anyone",)),
+        },
     )
 
 
@@ -198,6 +247,8 @@ def test_a_service_is_named_for_its_folder(tmp_path: Path, folder: str, name: st
         ("", "async def handler(text: str):\n    yield text\n", "url"),
         ("", "def handler(text: str):\n    yield from text\n", "url"),
         ('front = "http"', "def handler(text: str):\n    yield text\n", "http"),
+        ("api_key = true", HANDLER, "rest"),
+        ("api_key = true", "def handler(text: str):\n    yield text\n", "rest"),
         ("", "def handler(text: str):\n    def words():\n        yield text\n    return list(words())\n", "http"),
         ("", "def other():\n    yield\n\ndef handler(text: str):\n    return text\n", "http"),
     ],
@@ -205,8 +256,49 @@ def test_a_service_is_named_for_its_folder(tmp_path: Path, folder: str, name: st
 def test_the_front_comes_from_the_settings_then_from_the_handler(
     tmp_path: Path, toml: str, source: str, front: str
 ) -> None:
-    (function,) = load(service(tmp_path / "service", f"[functions.qa]\n{toml}\n", qa=source)).functions
+    plans = '[usage_plans.all]\nkeys = ["anyone"]\n'
+    (function,) = load(service(tmp_path / "service", f"{plans}[functions.qa]\n{toml}\n", qa=source)).functions
     assert function.front == front
+
+
+@pytest.mark.parametrize(
+    ("toml", "streams"),
+    [
+        ("", True),
+        ('front = "url"', True),
+        ('front = "rest"', True),
+        ('front = "http"', False),
+        ('runtime = "awslambdaric"', False),
+    ],
+)
+def test_a_generator_streams_where_its_front_can(tmp_path: Path, toml: str, streams: bool) -> None:
+    source = "def handler(text: str):\n    yield text\n"
+    (function,) = load(service(tmp_path / "service", f"[functions.qa]\n{toml}\n", qa=source)).functions
+    assert function.streams == streams
+
+
+def test_the_stage_stands_before_the_paths_of_apis_and_of_no_function_url(tmp_path: Path) -> None:
+    toml = """
+        stage = "v1"
+        [functions.http]
+        route = ["GET /", "GET /a/{b+}"]
+        [functions.rest]
+        front = "rest"
+        [functions.url]
+        front = "url"
+    """
+    functions = load(service(tmp_path / "service", toml, http=HANDLER, rest=HANDLER, url=HANDLER)).functions
+    assert [[str(route) for route in function.served] for function in functions] == [
+        ["GET /v1/", "GET /v1/a/{b+}"],
+        ["POST /v1/rest"],
+        ["POST /url"],
+    ]
+
+
+def test_services_share_routes_of_different_stages(tmp_path: Path) -> None:
+    one = load(service(tmp_path / "one", 'stage = "v1"\n', qa=HANDLER))
+    other = load(service(tmp_path / "other", 'stage = "v2"\n', qa=HANDLER))
+    check_routes([one, other])
 
 
 @pytest.mark.parametrize(

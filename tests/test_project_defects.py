@@ -10,11 +10,23 @@ from hypothesis import strategies as st
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import load
-from pilotlight.settings import Cors, FunctionSettings, Settings
+from pilotlight.settings import Cors, FunctionSettings, Settings, Throttle, UsagePlan
 
 PROJECTS = Path(__file__).parent / "projects"
 
 REFUSED = {
+    "api-key-behind-http": (
+        "{folder}/pilotlight.toml: functions.qa.api_key: only a REST API has API keys, and the front is 'http'",
+        'set front = "rest", or leave one of the two out',
+    ),
+    "api-key-in-two-plans": (
+        "{folder}/pilotlight.toml: usage_plans.partners.keys: 'mobile' is there in usage_plans.free too",
+        "a key is in one usage plan, once",
+    ),
+    "api-key-without-a-plan": (
+        "{folder}/pilotlight.toml: functions.qa.api_key: requests need a key of a usage plan, and there is none",
+        'write [usage_plans.NAME] and its keys below it, such as keys = ["mobile"]',
+    ),
     "file-named-like-the-folder": (
         "{folder}/inference.py: Python takes this file for the folder inference/ beside it",
         "rename the file",
@@ -53,13 +65,13 @@ REFUSED = {
     "front-like-a-message": (
         '{folder}/pilotlight.toml: functions.qa.front: expected one of http, rest, url, got "rest - at `$.cors`"',
         "What stands before the function: an HTTP API, a REST API or a function URL. Without it: rest with "
-        "`binary_media_types`, url when the handler is a generator, else http. "
+        "`binary_media_types` or `api_key`, url when the handler is a generator, else http. "
         'Example: front = "rest"',
     ),
     "front-unknown": (
         '{folder}/pilotlight.toml: functions.qa.front: expected one of http, rest, url, got "graphql"',
         "What stands before the function: an HTTP API, a REST API or a function URL. Without it: rest with "
-        "`binary_media_types`, url when the handler is a generator, else http. "
+        "`binary_media_types` or `api_key`, url when the handler is a generator, else http. "
         'Example: front = "rest"',
     ),
     "function-name-too-long": (
@@ -89,7 +101,7 @@ REFUSED = {
     ),
     "key-like-a-message": (
         "{folder}/pilotlight.toml: cors - at `$.defaults`: there is no such setting",
-        "the settings here are name, cors, defaults, functions",
+        "the settings here are name, stage, cors, usage_plans, defaults, functions",
     ),
     "key-misspelt": (
         "{folder}/pilotlight.toml: functions.qa.memroy: there is no such setting",
@@ -196,6 +208,20 @@ REFUSED = {
         "{folder}/pilotlight.toml: functions.qa.route: '/qa': expected \"METHOD /path\"",
         'write it as "METHOD /path", such as "POST /answer" or "GET /answers/{id}"',
     ),
+    "snapstart-with-a-large-tmp": (
+        "{folder}/pilotlight.toml: functions.qa.snapstart: SnapStart takes no /tmp above 512 MB, and tmp is 1024",
+        "leave tmp out, or snapstart",
+    ),
+    "snapstart-with-concurrent-invocations": (
+        "{folder}/pilotlight.toml: defaults.snapstart: SnapStart is for environments that take one invocation at a "
+        "time, and environment_concurrency is 2",
+        "leave one of the two out",
+    ),
+    "stage-with-a-slash": (
+        '{folder}/pilotlight.toml: stage: expected letters, digits, _ and -, got "/v1"',
+        "The stage that a REST or an HTTP API is deployed to, the first segment of every path of theirs. Without it: "
+        'none in paths; an HTTP API then has the stage $default, a REST API the stage prod. Example: stage = "v1"',
+    ),
     "table-misspelt": (
         "{folder}/pilotlight.toml: function: there is no such setting",
         "did you mean 'functions'?",
@@ -203,6 +229,22 @@ REFUSED = {
     "text-for-a-number": (
         "{folder}/pilotlight.toml: functions.qa.memory: expected int, got str",
         "Memory in MB. Processor time comes with it: one vCPU at 1769. Example: memory = 3008",
+    ),
+    "throttle-a-number": (
+        "{folder}/pilotlight.toml: functions.qa.throttle: expected table, got int",
+        "write [functions.qa.throttle] and its settings below it: rate and burst",
+    ),
+    "throttle-of-a-function-url": (
+        "{folder}/pilotlight.toml: functions.qa.throttle: a function URL has no throttle, and this function has a URL",
+        'set front = "rest" or "http", or concurrency in place of throttle',
+    ),
+    "throttle-without-burst": (
+        "{folder}/pilotlight.toml: defaults.throttle: table missing required field burst",
+        "write [defaults.throttle] and its settings below it: rate and burst",
+    ),
+    "throttle-without-rate-for-a-key": (
+        "{folder}/pilotlight.toml: usage_plans.free.throttle.rate: expected float > 0.0, got 0",
+        "Requests a second, in the long run. Example: rate = 100",
     ),
     "timeout-too-long-in-defaults": (
         "{folder}/pilotlight.toml: defaults.timeout: expected int <= 900, got 901",
@@ -220,6 +262,14 @@ REFUSED = {
         "{folder}/inference/captions.py and {folder}/inference/clothing.py: 'GET /{image}/result' and 'GET "
         "/{photo}/result' are one route",
         "set another route under [functions.clothing] in {folder}/pilotlight.toml",
+    ),
+    "usage-plan-misspelt": (
+        "{folder}/pilotlight.toml: usage_plans.free.qouta: there is no such setting",
+        "did you mean 'quota'?",
+    ),
+    "usage-plan-without-keys": (
+        "{folder}/pilotlight.toml: usage_plans.free: table missing required field keys",
+        "write [usage_plans.free] and its settings below it: keys",
     ),
     "variable-a-number": (
         "{folder}/pilotlight.toml: functions.qa.environment.OMP_NUM_THREADS: expected str, got int",
@@ -314,7 +364,8 @@ def test_toml_that_python_cannot_hold(tmp_path: Path, text: str, reason: str) ->
 
 
 ODD = ["x - at $y", "x - at `$y`", "`"]  # as in the messages of msgspec, which ours are made from
-KEYS = [*Settings.__struct_fields__, *Cors.__struct_fields__, *FunctionSettings.__struct_fields__, *ODD, "memroy"]
+TABLES = (Settings, Cors, UsagePlan, FunctionSettings, Throttle)
+KEYS = [*(name for table in TABLES for name in table.__struct_fields__), *ODD, "memroy"]
 TEXTS = st.sampled_from(
     ["qa", "*", "POST", "POST /qa", "GET /{a}/{b+}", "rest", "http", "image/png", "..", "", "\n", *ODD]
 )
@@ -329,7 +380,9 @@ FILE = st.fixed_dictionaries(
     {},
     optional={
         "name": NESTED,
+        "stage": NESTED,
         "cors": FUNCTION | NESTED,
+        "usage_plans": st.dictionaries(st.sampled_from(["free", "a b"]), FUNCTION | NESTED, max_size=2) | NESTED,
         "defaults": FUNCTION | NESTED,
         "functions": st.fixed_dictionaries({}, optional={"qa": FUNCTION | NESTED, "other": NESTED}) | NESTED,
         "qa": NESTED,

@@ -35,6 +35,8 @@ def test_the_example_of_the_reference_sets_everything_and_loads(tmp_path: Path) 
     VALIDATOR.validate(raw)
     assert raw.keys() == {*settings.Settings.__struct_fields__}
     assert raw["cors"].keys() == {*settings.Cors.__struct_fields__}
+    assert raw["usage_plans"]["partners"].keys() == {*settings.UsagePlan.__struct_fields__}
+    assert raw["defaults"]["throttle"].keys() == {*settings.Throttle.__struct_fields__}
     assert {**raw["defaults"], **raw["functions"]["qa"]}.keys() == {*settings.FunctionSettings.__struct_fields__}
 
 
@@ -53,6 +55,12 @@ def test_the_schema_admits_the_examples(file: Path) -> None:
         ({"nmae": "qa"}, "$"),
         ({"name": "QA"}, "$.name"),
         ({"name": "qa\n"}, "$.name"),
+        ({"stage": "v1/beta"}, "$.stage"),
+        ({"usage_plans": {"free": {"keys": []}}}, "$.usage_plans.free.keys"),
+        ({"usage_plans": {"free": {"quota": 5}}}, "$.usage_plans.free"),
+        ({"usage_plans": {"free": {"keys": ["Mobile"]}}}, "$.usage_plans.free.keys[0]"),
+        ({"usage_plans": {"free": {"keys": ["a"], "period": "YEAR"}}}, "$.usage_plans.free.period"),
+        ({"usage_plans": {"free": {"keys": ["a"], "throttle": {"rate": 1}}}}, "$.usage_plans.free.throttle"),
         ({"cors": []}, "$.cors"),
         ({"cors": {"origins": "https://example.com"}}, "$.cors.origins"),
         ({"cors": {"origins": ["example.com"]}}, "$.cors.origins[0]"),
@@ -68,6 +76,14 @@ def test_the_schema_admits_the_examples(file: Path) -> None:
         ({"defaults": {"tmp": 10241}}, "$.defaults.tmp"),
         ({"defaults": {"concurrency": 0}}, "$.defaults.concurrency"),
         ({"defaults": {"front": "graphql"}}, "$.defaults.front"),
+        ({"defaults": {"api_key": "mobile"}}, "$.defaults.api_key"),
+        ({"defaults": {"throttle": 10}}, "$.defaults.throttle"),
+        ({"defaults": {"throttle": {"rate": 0, "burst": 1}}}, "$.defaults.throttle.rate"),
+        ({"defaults": {"throttle": {"rate": 1, "burst": 1.5}}}, "$.defaults.throttle.burst"),
+        ({"defaults": {"retries": 3}}, "$.defaults.retries"),
+        ({"defaults": {"max_event_age": 59}}, "$.defaults.max_event_age"),
+        ({"defaults": {"snapstart": 1}}, "$.defaults.snapstart"),
+        ({"defaults": {"environment_concurrency": 65}}, "$.defaults.environment_concurrency"),
         ({"defaults": {"binary_media_types": ["png"]}}, "$.defaults.binary_media_types[0]"),
         ({"defaults": {"environment": {"A": "one letter"}}}, "$.defaults.environment"),
         ({"defaults": {"environment": {"LEVEL": 1}}}, "$.defaults.environment.LEVEL"),

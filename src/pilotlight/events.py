@@ -8,10 +8,10 @@ part of every cold start, so it imports next to nothing, and `urllib.parse` only
 something to decode. The gateway's side is written in `fronts`, loaded when one of its names here is first touched.
 
 Sources, cited in brackets: [rest] docs.aws.amazon.com/apigateway/latest/developerguide/
-set-up-lambda-proxy-integrations.html, [http] .../http-api-develop-integrations-lambda.html, [url]
-docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html, and [recorded], answers of the real services that others keep
-as test data (LocalStack's AWS-validated tests; the captures told of in middleapi/standard-server#93 and
-ministackorg/ministack#766, #767). "(belief)" marks what none of them confirms.
+set-up-lambda-proxy-integrations.html, [http] .../http-api-develop-integrations-lambda.html, [mapping]
+.../rest-api-mappings.html, [url] docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html, and [recorded], answers of
+the real services that others keep as test data (LocalStack's AWS-validated tests; the captures told of in
+middleapi/standard-server#93 and ministackorg/ministack#766, #767). "(belief)" marks what none of them confirms.
 """
 
 import binascii
@@ -53,6 +53,7 @@ class Request(NamedTuple):
     `path` is as the client sent it, percent-encoded and without the stage; `query` is the raw query string. Header
     names are lower-case, order and repeats are kept, cookies are one ordinary `cookie` header. `route` is the pattern
     that matched, `"POST /users/{id}"` or `"$default"`; `path_parameters` are decoded. `time` is in seconds since 1970.
+    `extended_id` is API Gateway's own id of the request, `api_key` the key that it was let in with.
     """
 
     method: str
@@ -70,6 +71,9 @@ class Request(NamedTuple):
     domain: str = "localhost"
     account: str = "000000000000"
     api: str = "local"
+    extended_id: str = ""
+    api_key: str = ""
+    api_key_id: str = ""
 
     def header(self, name: str) -> str:
         """The first header of that name, in any case; "" when there is none."""

@@ -38,9 +38,11 @@ _UNAUTHENTICATED = {
     "accountId": None,
     "accessKey": None,
     "caller": None,
+    "principalOrgId": None,  # [recorded]
     "user": None,
     "userArn": None,
 }
+_STAGE = "prod"  # a REST API has no $default
 _DEFAULT_TYPE = {"rest": "application/json", "http": "text/plain;charset=UTF-8", "url": "application/json"}
 
 
@@ -54,6 +56,9 @@ class MalformedResult(PilotlightError):
 
 def to_v1(request: Request, binary: Iterable[str] = ()) -> dict[str, object]:
     """The event of a REST API: payload format 1.0 [rest].
+
+    Its stage is "prod" where none is in the path, as behind a custom domain name whose empty path is mapped to it: then
+    requestContext.path is what the client asked for [mapping], and starts with the stage otherwise.
 
     The body is base64 only when its Content-Type matches one of `binary`, the API's binaryMediaTypes ("image/png",
     "image/*", "*/*"). Any other body is passed as text, and bytes that are no UTF-8 are lost, as on AWS. Header names
@@ -69,7 +74,7 @@ def to_v1(request: Request, binary: Iterable[str] = ()) -> dict[str, object]:
         "multiValueHeaders": grouped(request.headers),
         "queryStringParameters": dict(pairs) or None,
         "multiValueQueryStringParameters": grouped(pairs) or None,
-        "pathParameters": {name: escaped(value) for name, value in request.path_parameters.items()} or None,
+        "pathParameters": _parameters_v1(request),
         "stageVariables": None,
         "requestContext": _context_v1(request),
         "body": body_text(request.body, encoded) if request.body else None,
@@ -84,7 +89,8 @@ def to_v2(request: Request) -> dict[str, object]:
     parameters are joined with commas, cookies have a field of their own.
     """
     prefix = "" if request.stage == DEFAULT else f"/{request.stage}"
-    event = _v2(request, prefix + unquote(request.path), request.route, request.stage, request.account)
+    request_id = request.extended_id or request.request_id
+    event = _v2(request, prefix + unquote(request.path), request.route, request.stage, request.account, request_id)
     if request.path_parameters:
         event["pathParameters"] = dict(request.path_parameters)
     return event
@@ -92,10 +98,10 @@ def to_v2(request: Request) -> dict[str, object]:
 
 def to_url(request: Request) -> dict[str, object]:
     """The event of a function URL without authorization: format 2.0 [url], the path as it was sent [recorded]."""
-    return _v2(request, request.path, DEFAULT, DEFAULT, "anonymous")
+    return _v2(request, request.path, DEFAULT, DEFAULT, "anonymous", request.request_id)
 
 
-def _v2(request: Request, path: str, route: str, stage: str, account: str) -> dict[str, object]:
+def _v2(request: Request, path: str, route: str, stage: str, account: str, request_id: str) -> dict[str, object]:
     cookies = [part.strip() for name, value in request.headers if name == "cookie" for part in value.split(";")]
     encoded = _is_binary(request)
     event: dict[str, object] = {
@@ -106,7 +112,7 @@ def _v2(request: Request, path: str, route: str, stage: str, account: str) -> di
         "cookies": [cookie for cookie in cookies if cookie],
         "headers": joined(pair for pair in request.headers if pair[0] != "cookie"),
         "queryStringParameters": joined(request.query_pairs()),
-        "requestContext": _context_v2(request, path, route, stage, account),
+        "requestContext": _context_v2(request, path, route, stage, account, request_id),
         "body": body_text(request.body, encoded),
         "isBase64Encoded": encoded,
     }
@@ -114,20 +120,37 @@ def _v2(request: Request, path: str, route: str, stage: str, account: str) -> di
     return {name: value for name, value in event.items() if value or name not in optional}
 
 
+def _parameters_v1(request: Request) -> dict[str, str] | None:
+    """Encoded as they came; what {name+} takes loses a slash at its end [recorded]."""
+    values = {name: escaped(value) for name, value in request.path_parameters.items()}
+    if values and request.route.endswith("+}"):
+        *_, last = values
+        values[last] = values[last].removesuffix("/")
+    return values or None
+
+
+def _identity(request: Request) -> dict[str, object]:
+    own: dict[str, object] = {
+        **_UNAUTHENTICATED,
+        "sourceIp": request.source_ip,
+        "userAgent": request.header("user-agent") or None,
+    }
+    if request.api_key:
+        own |= {"apiKey": request.api_key, "apiKeyId": request.api_key_id}  # absent without one [recorded]
+    return own
+
+
 def _context_v1(request: Request) -> dict[str, object]:
     resource = _resource(request.route)
     return {
         "accountId": request.account,
         "apiId": request.api,
+        "deploymentId": "local",
         "domainName": request.domain,
         "domainPrefix": request.domain.partition(".")[0],
-        "extendedRequestId": request.request_id,
+        "extendedRequestId": request.extended_id or request.request_id,
         "httpMethod": request.method,
-        "identity": {
-            **_UNAUTHENTICATED,
-            "sourceIp": request.source_ip,
-            "userAgent": request.header("user-agent") or None,
-        },
+        "identity": _identity(request),
         "path": request.path if request.stage == DEFAULT else f"/{request.stage}{request.path}",
         "protocol": request.protocol,
         "requestId": request.request_id,
@@ -135,11 +158,13 @@ def _context_v1(request: Request) -> dict[str, object]:
         "requestTimeEpoch": round(request.time * 1000),
         "resourceId": "local",
         "resourcePath": resource,
-        "stage": request.stage,
+        "stage": _STAGE if request.stage == DEFAULT else request.stage,
     }
 
 
-def _context_v2(request: Request, path: str, route: str, stage: str, account: str) -> dict[str, object]:
+def _context_v2(
+    request: Request, path: str, route: str, stage: str, account: str, request_id: str
+) -> dict[str, object]:
     return {
         "accountId": account,
         "apiId": request.api,
@@ -152,7 +177,7 @@ def _context_v2(request: Request, path: str, route: str, stage: str, account: st
             "sourceIp": request.source_ip,
             "userAgent": request.header("user-agent"),
         },
-        "requestId": request.request_id,
+        "requestId": request_id,
         "routeKey": route,
         "stage": stage,
         "time": _common_log_time(request.time),
@@ -199,8 +224,8 @@ def from_result(payload: bytes, front: str, accept: str = "", binary: Iterable[s
         raise MalformedResult("the answer is nested too deeply") from None
 
 
-def from_head(prelude: bytes) -> Response:
-    """What a function URL makes of the prelude of a streamed answer: a response that has no body yet.
+def from_head(prelude: bytes, front: str = "url") -> Response:
+    """What a function URL or a REST API makes of the prelude of a streamed answer: a response that has no body yet.
 
     A missing Content-Type becomes application/octet-stream (belief). Raises `MalformedResult`.
     """
@@ -210,10 +235,10 @@ def from_head(prelude: bytes) -> Response:
         answer = None
     if not isinstance(answer, dict):
         raise MalformedResult("the prelude of the answer is not an object")
-    headers = _headers(answer)
+    headers = [*_headers(answer), *_repeated(answer)] if front == "rest" else _headers(answer)
     if all(name != "content-type" for name, _ in headers):
         headers = [("content-type", "application/octet-stream"), *headers]
-    return _response({"statusCode": answer.get("statusCode")}, "url", headers, decodes=False)
+    return _response({"statusCode": answer.get("statusCode")}, front, headers, decodes=False)
 
 
 def _parsed(payload: bytes) -> object:
@@ -234,11 +259,16 @@ def _rest(answer: object, decodes: bool) -> Response:
     if unknown:
         hint = "answer with statusCode, headers, body and isBase64Encoded only"
         raise MalformedResult(f"a REST API refuses the field {unknown[0]!r:.40}", hint)
-    many = [(n.lower(), v) for n, values in _fields(answer, "multiValueHeaders").items() for v in _values(n, values)]
+    many = _repeated(answer)
     named = {name for name, _ in many}  # these win over headers of the same name [recorded]
     one = [(name.lower(), value) for name, value in _fields(answer, "headers").items()]
     headers = [*(pair for pair in one if pair[0] not in named), *many]
     return _response(answer, "rest", headers, decodes)
+
+
+def _repeated(answer: Mapping[str, object]) -> list[tuple[str, object]]:
+    many = _fields(answer, "multiValueHeaders")
+    return [(name.lower(), value) for name, values in many.items() for value in _values(name, values)]
 
 
 def _http(answer: object, front: str) -> Response:

@@ -49,8 +49,9 @@ class Function(Struct, frozen=True, kw_only=True):
     """One function of a service. `defect`, when not empty, says why it cannot run, and `hint` what to do about it.
 
     `file` is absolute; `handler` is Lambda's handler string, "inference/kim_cnn.handler"; `memory` and `tmp` are in MB,
-    `timeout` and `idle` in seconds; `concurrency` None is unreserved; `model` is relative to `root`, "" for none.
-    `streams` says whether its function URL has the invoke mode RESPONSE_STREAM.
+    `timeout`, `idle` and `max_event_age` in seconds; `concurrency` and `throttle` None are none; `model` is relative to
+    `root`, "" for none. `stage` is "" where paths have none, as those of function URLs. `streams` says whether its
+    function URL has the invoke mode RESPONSE_STREAM, or its REST API the response transfer mode STREAM.
     """
 
     service: str
@@ -59,6 +60,7 @@ class Function(Struct, frozen=True, kw_only=True):
     file: Path
     handler: str
     routes: tuple[Route, ...]
+    stage: str
     memory: int
     timeout: int
     tmp: int
@@ -86,6 +88,12 @@ class Function(Struct, frozen=True, kw_only=True):
         return f"{self.service}--{self.name}"
 
     @property
+    def served(self) -> tuple[Route, ...]:
+        """The routes with the stage before their paths, as clients call them."""
+        prefix = f"/{self.stage}" if self.stage else ""
+        return tuple(Route(route.method, prefix + route.path) for route in self.routes)
+
+    @property
     def is_installed(self) -> bool:
         """Whether the model is there, when the function names one: a file, or a folder with a `model.onnx`."""
         path = self.root / self.model
@@ -103,8 +111,7 @@ class Function(Struct, frozen=True, kw_only=True):
 
 
 class Project(Struct, frozen=True, kw_only=True):
-    """One service. `root` is absolute; `functions` are in the order of their names; `cors` None is off; `stage` is "" where none
-    is set."""
+    """One service. `root` is absolute; `functions` are in the order of names; `cors` None and `stage` "" are none."""
 
     name: str
     root: Path
@@ -127,7 +134,7 @@ def load(folder: Path) -> Project:
     project = Project(
         name=service,
         root=root,
-        functions=tuple(_function(service, root, file, path, settings.of(name)) for name, path in sources.items()),
+        functions=tuple(_function(service, root, file, path, settings) for path in sources.values()),
         cors=settings.cors if settings.cors and settings.cors.origins else None,
         stage=settings.stage or "",
         usage_plans=settings.usage_plans,
@@ -174,10 +181,12 @@ def _identifier(name: str) -> str:
     return words if words[:1].isalpha() and not iskeyword(words) else f"predict_{words}".rstrip("_")
 
 
-def _function(service: str, root: Path, file: Path, path: Path, settings: FunctionSettings) -> Function:
+def _function(service: str, root: Path, file: Path, path: Path, project: Settings) -> Function:
     name = path.stem
+    settings = project.of(name)
     source = inspect(path, settings.handler)
     front = _front(settings, source)
+    _check_gateway(file, name, front, settings, project)
     function = Function(
         service=service,
         name=name,
@@ -185,6 +194,7 @@ def _function(service: str, root: Path, file: Path, path: Path, settings: Functi
         file=root / FOLDER / path.name,
         handler=f"{FOLDER}/{name}.{settings.handler}",
         routes=tuple(_routes(file, name, settings.route)),
+        stage="" if front == "url" else project.stage or "",
         memory=settings.memory,
         timeout=settings.timeout,
         tmp=settings.tmp,
@@ -210,6 +220,19 @@ def _function(service: str, root: Path, file: Path, path: Path, settings: Functi
         reason = f"{function.key!r} has {len(function.key)} characters, and Lambda allows {limits.FUNCTION_NAME}"
         raise ProjectError(f"{path}: {reason}", f"shorten the name of the file, or of the service in {file}")
     return function
+
+
+def _check_gateway(file: Path, name: str, front: Front, settings: FunctionSettings, project: Settings) -> None:
+    """What depends on the front that the handler chooses, or on other tables."""
+    key = f"{file}: functions.{name}"
+    if front == "url" and settings.throttle:
+        reason = "a function URL has no throttle, and this function has a URL"
+        hint = 'set front = "rest" or "http", or concurrency in place of throttle'
+        raise ProjectError(f"{key}.throttle: {reason}", hint)
+    if settings.api_key and not project.usage_plans:
+        reason = "requests need a key of a usage plan, and there is none"
+        hint = 'write [usage_plans.NAME] and its keys below it, such as keys = ["mobile"]'
+        raise ProjectError(f"{key}.api_key: {reason}", hint)
 
 
 def _front(settings: FunctionSettings, source: Source) -> Front:
@@ -300,7 +323,7 @@ def check_routes(projects: Sequence[Project]) -> None:
 
 def _check_shapes(functions: Iterable[Function]) -> None:
     taken: dict[Route, tuple[Function, Route]] = {}
-    for function, route in [(each, route) for each in functions for route in each.routes]:
+    for function, route in [(each, route) for each in functions for route in each.served]:
         first, same = taken.setdefault(route.shape, (function, route))
         if same is not route:
             _refuse_shape(first, same, function, route)

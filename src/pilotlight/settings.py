@@ -109,7 +109,7 @@ class UsagePlan(Struct, frozen=True, forbid_unknown_fields=True):
     ]
     throttle: Annotated[
         Throttle | UnsetType,
-        Meta(description="Rate and burst of each key."),
+        setting("Rate and burst of each key.", {"rate": 10, "burst": 5}),
     ] = UNSET
     quota: Annotated[
         int,
@@ -171,11 +171,15 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
     api_key: Annotated[
         bool,
-        setting("Whether requests need an API key of a usage plan in the header x-api-key; for REST APIs.", True),
+        setting("Whether requests need an API key in the header x-api-key, one of a usage plan; for REST APIs.", True),
     ] = False
     throttle: Annotated[
         Throttle | UnsetType,
-        Meta(description="Rate and burst of each of the function's routes, behind a REST or an HTTP API."),
+        setting(
+            "Rate and burst of each of the function's routes, behind a REST or an HTTP API; a function URL has none. "
+            "What comes above them is answered with 429.",
+            {"rate": 100, "burst": 50},
+        ),
     ] = UNSET
     retries: Annotated[
         int,
@@ -190,8 +194,9 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     snapstart: Annotated[
         bool,
         setting(
-            "Lambda SnapStart: the init phase runs once, and environments are restored from a snapshot taken after it.",
-            True,
+            "Lambda SnapStart: the init phase runs once, and environments are restored from a snapshot taken after it. "
+            f"Refused with a tmp above {limits.TMP_MIN} and with environment_concurrency.",
+            False,
         ),
     ] = False
     environment_concurrency: Annotated[

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct
 
 from pilotlight import limits
 from pilotlight.errors import ProjectError
-from pilotlight.settings import VARIABLE_NAME, Cors, Defaults, FunctionSettings, Settings, toml
+from pilotlight.settings import VARIABLE_NAME, Cors, Defaults, FunctionSettings, Settings, Throttle, UsagePlan, toml
 
 _Table = TypeVar("_Table", bound=Struct)
 
@@ -23,6 +23,8 @@ _PLACES: dict[str, type[Struct]] = {
     "in [cors]": Cors,
     "in [defaults]": Defaults,
     "in [functions.NAME]": FunctionSettings,
+    "in [defaults.throttle]": Throttle,
+    "in [usage_plans.NAME]": UsagePlan,
 }
 
 # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: these cannot be set in a function's configuration
@@ -70,6 +72,7 @@ def decode(file: Path, raw: Mapping[str, object]) -> Settings:
     """
     defaults, functions = _table(raw.get("defaults")), _table(raw.get("functions"))
     _check_cors(file, _convert(file, "cors", raw.get("cors", {}), Cors))
+    _check_plans(file, {name: _plan(file, name, table) for name, table in _table(raw.get("usage_plans")).items()})
     _check_function(file, "defaults", raw.get("defaults", {}), Defaults)
     for name, table in functions.items():
         _check_function(file, f"functions.{name}", table, FunctionSettings)
@@ -104,8 +107,32 @@ def _check_cors(file: Path, cors: Cors) -> None:
         )
 
 
+def _plan(file: Path, name: str, table: object) -> UsagePlan:
+    key = f"usage_plans.{name}"
+    _check_throttle(file, key, table)
+    return _convert(file, key, table, UsagePlan)
+
+
+def _check_plans(file: Path, plans: Mapping[str, UsagePlan]) -> None:
+    """A key is in one usage plan of a stage at most: docs.aws.amazon.com/apigateway/latest/developerguide/
+    api-gateway-api-usage-plans.html."""
+    taken: dict[str, str] = {}
+    for name, key in [(name, key) for name, plan in plans.items() for key in plan.keys]:
+        if key in taken:
+            where = "twice" if taken[key] == name else f"in usage_plans.{taken[key]} too"
+            _refuse(file, f"usage_plans.{name}.keys", f"{key!r} is there {where}", "a key is in one usage plan, once")
+        taken[key] = name
+
+
+def _check_throttle(file: Path, key: str, table: object) -> None:
+    """A table in a table, which msgspec would name by a path that the checks below do not read."""
+    if "throttle" in _table(table):
+        _convert(file, f"{key}.throttle", _table(table)["throttle"], Throttle)
+
+
 def _check_function(file: Path, key: str, table: object, kind: type[Defaults]) -> None:
     """One table as it is written, before anything is merged into it."""
+    _check_throttle(file, key, table)
     for name, value in _table(_table(table).get("environment")).items():
         _check_variable(file, f"{key}.environment.{name}", name, value)
     model = _convert(file, key, table, kind).model
@@ -137,6 +164,20 @@ def _check_whole(file: Path, key: str, settings: FunctionSettings) -> None:
     if settings.binary_media_types and settings.front not in (UNSET, "rest"):
         reason = f"only a REST API has them, and the front is {settings.front!r}"
         _refuse(file, f"{key}.binary_media_types", reason, 'set front = "rest", or leave one of the two out')
+    if settings.api_key and settings.front not in (UNSET, "rest"):
+        reason = f"only a REST API has API keys, and the front is {settings.front!r}"
+        _refuse(file, f"{key}.api_key", reason, 'set front = "rest", or leave one of the two out')
+    _check_snapstart(file, key, settings)
+
+
+def _check_snapstart(file: Path, key: str, settings: FunctionSettings) -> None:
+    """docs.aws.amazon.com/lambda/latest/dg/snapstart.html; that managed instances have none is a (belief)."""
+    if settings.snapstart and settings.tmp > limits.TMP_MIN:
+        reason = f"SnapStart takes no /tmp above {limits.TMP_MIN} MB, and tmp is {settings.tmp}"
+        _refuse(file, f"{key}.snapstart", reason, "leave tmp out, or snapstart")
+    if settings.snapstart and settings.environment_concurrency > 1:
+        reason = "SnapStart is for environments that take one invocation at a time, and environment_concurrency is "
+        _refuse(file, f"{key}.snapstart", f"{reason}{settings.environment_concurrency}", "leave one of the two out")
 
 
 # What follows turns msgspec's errors into ours. Tables are converted one at a time, so a path is "", ".field" or
@@ -153,8 +194,13 @@ def _convert(file: Path, table: str, value: object, kind: type[_Table]) -> _Tabl
         text, path = _split(str(error))
         reason = _lower(text).replace("object", "table").replace("array", "list")
         if not path:
-            _refuse(file, table, reason, f"write [{table}] and its settings below it")
+            _refuse(file, table, reason, f"write [{table}] and its settings below it{_needed(kind)}")
         _refuse(file, (table + path).lstrip("."), *_explain(reason, _at(value, path), _field(kind, path)))
+
+
+def _needed(kind: type[Struct]) -> str:
+    names = [field.name for field in msgspec.structs.fields(kind) if field.required]
+    return f": {' and '.join(names)}" if names else ""
 
 
 def _split(error: str) -> tuple[str, str]:

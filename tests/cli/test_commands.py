@@ -271,7 +271,7 @@ def test_invoke_says_what_keeps_it_from_running(
         (["fails"], "ValueError", "fails: ValueError: no luck", ""),
         (["typed"], "InputError", "typed: InputError: count: missing", ""),
         (["imports"], "Runtime.ImportModuleError",
-         "imports: Runtime.ImportModuleError: Unable to import module 'inference.imports': No module named "
+         "imports: Runtime.ImportModuleError: Unable to import module 'inference/imports': No module named "
          "'nothing_of_that_name'", "install it (into the service's .venv, where there is one), or correct the name"),
         (["exits"], "Runtime.ExitError",
          "exits: Runtime.ExitError: RequestId: {id} Error: Runtime exited with error: exit status 3",

@@ -61,7 +61,7 @@ STARRED = "from pilotlight import endpoint\n@endpoint\ndef handler(*a): ..."
     [
         ("", "inference/greet.handler", "Runtime.HandlerNotFound", "Handler 'handler' missing on module"),
         ("import nowhere", "inference/greet.handler", "Runtime.ImportModuleError", "Unable to import module"),
-        ("x = ", "inference/greet.handler", "Runtime.UserCodeSyntaxError", "Syntax error in module 'inference.greet'"),
+        ("x = ", "inference/greet.handler", "Runtime.UserCodeSyntaxError", "Syntax error in module 'inference/greet'"),
         ("", "greet", "Runtime.MalformedHandlerName", "Bad handler 'greet'"),
         ("1 / 0", "inference/greet.handler", "ZeroDivisionError", "division by zero"),
         ("raise SystemExit(3)", "inference/greet.handler", "SystemExit", "3"),

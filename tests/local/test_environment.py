@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import time
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +16,8 @@ import uvloop
 
 from conftest import MakeService
 from pilotlight.local.environment import Environment, InitError, InitTimeout
+from pilotlight.local.host import Host
+from pilotlight.local.pool import Pool
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
@@ -108,8 +112,11 @@ class Harness:
         self.lines: list[str] = []
         self.idle = asyncio.Event()
         self.exited = asyncio.Event()
+        host = Host()
+        hosts.append(host)
+        starter = host.starter(function, self.lines.append)
         self.environment = Environment(
-            function, self.lines.append, lambda _: self.idle.set(), lambda _: self.exited.set()
+            function, starter, self.lines.append, lambda _: self.idle.set(), lambda _: self.exited.set()
         )
 
     async def invoke(self, tail: bool = False, **event: object) -> Result:
@@ -125,8 +132,18 @@ class Harness:
         return json.loads(result.payload)
 
 
+hosts: list[Host] = []  # of the harnesses of one test
+
+
 def run(work: Coroutine[None, None, T]) -> T:
-    return uvloop.run(asyncio.wait_for(work, 30))
+    async def whole() -> T:
+        try:
+            return await asyncio.wait_for(work, 30)
+        finally:
+            while hosts:
+                await hosts.pop().close()
+
+    return uvloop.run(whole())
 
 
 @contextlib.asynccontextmanager
@@ -316,12 +333,12 @@ def test_leaves_nothing_behind(function: Function) -> None:
         (
             "import nowhere",
             "Runtime.ImportModuleError",
-            "Unable to import module 'inference{dot}broken': No module named",
+            "Unable to import module 'inference/broken': No module named",
         ),
         (
             "def handler(:",
             "Runtime.UserCodeSyntaxError",
-            "Syntax error in module 'inference{dot}broken': invalid syntax",
+            "Syntax error in module 'inference/broken': invalid syntax",
         ),
         ("1 / 0", "ZeroDivisionError", "division by zero"),
         (
@@ -349,7 +366,7 @@ def test_reports_a_file_that_does_not_load(
     error = json.loads(result.payload)
     assert result.error == "Unhandled"
     assert error["errorType"] == kind
-    assert error["errorMessage"].startswith(message.format(dot="." if runtime == "pilotlight" else "/"))
+    assert error["errorMessage"].startswith(message)
 
 
 def test_gives_up_on_an_init_that_takes_too_long(make_service: MakeService, runtime: str) -> None:
@@ -425,28 +442,155 @@ def test_a_start_that_is_cancelled_leaves_no_process(make_service: MakeService) 
 
 
 def test_an_environment_waits_for_one_event_only(make_service: MakeService) -> None:
+    source = "import os\n\ndef handler(event, context):\n    return os.environ['AWS_LAMBDA_RUNTIME_API']\n"
+    function = make_service({"inference/where.py": source}).functions[0]
+
+    def ask_too(address: object) -> tuple[int, dict[str, str]]:
+        try:
+            urllib.request.urlopen(f"http://{address}/2018-06-01/runtime/invocation/next")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+        raise AssertionError("a second client was given an event")
+
+    async def main() -> tuple[int, dict[str, str]]:
+        async with started(function) as harness:
+            return await asyncio.to_thread(ask_too, await harness.invoke_and_wait())
+
+    assert run(main()) == (
+        403,
+        {
+            "errorMessage": "The next invocation is being waited for already",
+            "errorType": "InvalidStateTransition",
+        },
+    )
+
+
+def test_nothing_runs_between_invocations(make_service: MakeService, runtime: str) -> None:
     source = """
-        import os, threading, time, urllib.error, urllib.request
+        import threading, time
 
-        answers = []
+        beats = []
 
-        def ask_too():
-            time.sleep(0.2)
-            try:
-                urllib.request.urlopen(f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation/next")
-            except urllib.error.HTTPError as error:
-                answers.append(error.code)
+        def beat():
+            while True:
+                beats.append(time.monotonic())
+                time.sleep(0.01)
 
-        threading.Thread(target=ask_too).start()
+        threading.Thread(target=beat, daemon=True).start()
 
         def handler(event, context):
-            return answers
+            time.sleep(event["seconds"])
+            return beats
     """
-    function = make_service({"inference/twice.py": source}).functions[0]
+    toml = f'[functions.beats]\nruntime = "{runtime}"'
+    function = make_service({"inference/beats.py": source}, toml).functions[0]
 
-    async def main() -> object:
+    async def main() -> tuple[list[float], float, float]:
         async with started(function) as harness:
-            await asyncio.sleep(0.6)
-            return await harness.invoke_and_wait()
+            await harness.invoke_and_wait(seconds=0.2)
+            await asyncio.sleep(0.1)  # more than the moment after which it is frozen
+            frozen = time.monotonic()
+            await asyncio.sleep(0.5)
+            thawed = time.monotonic()
+            beats = await harness.invoke_and_wait(seconds=0.2)
+            assert isinstance(beats, list)
+            return beats, frozen, thawed
 
-    assert run(main()) == [403]
+    beats, frozen, thawed = run(main())
+    assert [beat for beat in beats if beat < frozen]
+    assert [beat for beat in beats if frozen < beat < thawed] == []
+    assert [beat for beat in beats if beat > thawed]
+
+
+def test_takes_several_invocations_at_once(make_service: MakeService, runtime: str) -> None:
+    source = """
+        import os, time
+
+        def handler(event, context):
+            time.sleep(0.5)
+            return [os.getpid(), os.environ["AWS_LAMBDA_MAX_CONCURRENCY"]]
+    """
+    toml = f'[functions.many]\nruntime = "{runtime}"\nenvironment_concurrency = 2\ntimeout = 10'
+    function = make_service({"inference/many.py": source}, toml).functions[0]
+
+    async def main() -> list[object]:
+        async with started(function) as harness:
+            while harness.environment.room < 2:
+                await asyncio.sleep(0.01)
+            calls = [Call("many", b"{}", f"request-{number}") for number in (1, 2)]
+            results = await asyncio.gather(*map(harness.environment.invoke, calls))
+            assert [result.request_id for result in results] == ["request-1", "request-2"]
+            return [json.loads(result.payload) for result in results]
+
+    (first, limit), (second, same_limit) = run(main())  # type: ignore[misc]
+    assert first != second
+    assert (limit, same_limit) == ("2", "2")
+
+
+def test_ends_an_environment_that_uses_too_much_memory(make_service: MakeService, runtime: str) -> None:
+    source = """
+        held = []
+
+        def handler(event, context):
+            held.append(bytearray(event["mb"] << 20))
+            return len(held)
+    """
+    toml = f'[functions.much]\nruntime = "{runtime}"\nmemory = 256\ntimeout = 20'
+    function = make_service({"inference/much.py": source}, toml).functions[0]
+
+    async def main() -> tuple[object, Result]:
+        async with started(function) as harness:
+            return await harness.invoke_and_wait(mb=64), await harness.invoke(tail=True, mb=1024)
+
+    fits, too_much = run(main())
+    assert fits == 1
+    assert json.loads(too_much.payload) == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": "RequestId: request-1 Error: Runtime exited with error: signal: killed",
+    }
+    report = too_much.log.decode().splitlines()[-1]
+    assert "\tMemory Size: 256 MB\tMax Memory Used: 256 MB\t" in report
+    assert report.endswith("\tStatus: error\tError Type: Runtime.OutOfMemory")
+
+
+def test_a_snapshot_is_taken_once_and_restored_for_each_environment(make_service: MakeService) -> None:
+    source = """
+        import os, time
+        from snapshot_restore_py import register_after_restore, register_before_snapshot
+
+        events = [("init", os.getpid())]
+
+        @register_before_snapshot
+        def before():
+            events.append(("before", os.getpid()))
+
+        @register_after_restore
+        def after():
+            events.append(("after", os.getpid()))
+
+        def handler(event, context):
+            time.sleep(0.5)  # so that the other call finds no environment that is free
+            return {"events": events, "pid": os.getpid(), "type": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]}
+    """
+    function = make_service({"inference/snap.py": source}, "[functions.snap]\nsnapstart = true").functions[0]
+
+    async def main() -> list[Result]:
+        pool = Pool(lambda key, line: None, 10_000)
+        pool.deploy([function])
+        try:
+            calls = [Call("snap", b"{}", f"request-{number}", tail=True) for number in (1, 2)]
+            return await asyncio.gather(*map(pool, calls))
+        finally:
+            await pool.close()
+
+    results = run(main())
+    first, second = (json.loads(result.payload) for result in results)
+    made = first["events"][0][1]
+    assert first["pid"] != second["pid"] != made != first["pid"]
+    for each in (first, second):
+        assert each == {
+            "events": [["init", made], ["before", made], ["after", each["pid"]]],
+            "pid": each["pid"],
+            "type": "snap-start",
+        }
+    assert ["\tRestore Duration: " in result.log.decode() for result in results] == [True, True]

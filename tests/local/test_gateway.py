@@ -9,6 +9,7 @@ import pytest
 from pilotlight.errors import ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
 from pilotlight.events import Request, Response
 from pilotlight.local.gateway import Gateway, Target
+from pilotlight.local.streams import Streamed
 from pilotlight.settings import Cors, Front
 from pilotlight.values import Call, Result
 
@@ -49,7 +50,7 @@ HTTP_ERROR = '{"message":"Internal Server Error"}'
                '"message":"Rate Exceeded."}')),
         (fails(PayloadTooLarge("too large")), (413, '{"message":"Request Entity Too Large"}'),
          (413, '{"message":"Request Too Long"}'),
-         (413, '{"message":"Request must be smaller than 6291556 bytes for the InvokeFunction operation"}')),
+         (413, '{"message":"Request must be smaller than 6291456 bytes for the InvokeFunction operation"}')),
         (fails(NotFound("gone")), (404, '{"message":"Not Found"}'), (403, '{"message":"Missing Authentication Token"}'),
          (404, '{"Message":null}')),
         (fails(ModelNotInstalled("the model of qa is not installed", "install it with: make models")),
@@ -88,8 +89,10 @@ def test_hands_the_function_the_event_of_its_front_end() -> None:
 
 def test_unknown_routes_are_not_found() -> None:
     empty = gateway(lambda call: Result(b""))
-    assert asyncio.run(empty(Request("GET", "/nowhere"))) == Response(
-        404, (("content-type", "application/json"),), b'{"message":"Not Found"}'
+    assert asyncio.run(empty(Request("GET", "/nowhere", extended_id="JKJaXmPLvHcESHA="))) == Response(
+        404,
+        (("content-type", "application/json"), ("apigw-requestid", "JKJaXmPLvHcESHA=")),
+        b'{"message":"Not Found"}',
     )
 
 
@@ -126,6 +129,67 @@ def test_a_rest_api_decodes_what_the_client_accepts_as_binary(accept: str, body:
     payload = b'{"statusCode": 200, "body": "aGVsbG8=", "isBase64Encoded": true}'
     served = gateway(lambda call: Result(payload), ("GET", "/echo", target))
     assert asyncio.run(served(Request("GET", "/echo", headers=(("accept", accept),)))).body == body
+
+
+# time
+
+
+@pytest.mark.parametrize(
+    ("front", "status", "body"),
+    [
+        ("http", 503, '{"message":"Service Unavailable"}'),
+        ("rest", 504, '{"message": "Endpoint request timed out"}'),
+        ("url", 504, '{"Message":null}'),
+    ],
+)
+def test_the_function_runs_on_when_the_gateway_has_given_up(front: Front, status: int, body: str) -> None:
+    ended: list[str] = []
+
+    async def main() -> Response | Streamed:
+        released = asyncio.Event()
+
+        async def invoke(call: Call) -> Result:
+            await released.wait()
+            ended.append(call.function)
+            return Result(b"{}")
+
+        target = Target("service--slow", "GET /slow", front)
+        served = Gateway(invoke, [("GET", "/slow", target)], timeouts={front: 0.01})
+        answer = await served(Request("GET", "/slow"))
+        assert ended == []
+        released.set()
+        await asyncio.sleep(0.01)
+        return answer
+
+    answer = asyncio.run(main())
+    assert isinstance(answer, Response)
+    assert (answer.status, answer.body.decode(), ended) == (status, body, ["service--slow"])
+
+
+def test_a_rest_api_that_streams_waits_longer_than_one_that_does_not() -> None:
+    async def invoke(call: Call) -> Result:
+        await asyncio.sleep(0.05)
+        return Result(b'{"body": "late"}')
+
+    routes = [
+        ("GET", path, Target("f", f"GET {path}", "rest", streams=path == "/streams")) for path in ("/streams", "/whole")
+    ]
+    served = Gateway(invoke, routes, timeouts={"rest": 0.01})
+    answers = [asyncio.run(served(Request("GET", path))) for path in ("/streams", "/whole")]
+    assert [answer.status for answer in answers if isinstance(answer, Response)] == [200, 504]
+
+
+def test_the_trace_reaches_the_function_and_comes_back() -> None:
+    seen: list[str] = []
+
+    def answer(call: Call) -> Result:
+        seen.append(call.trace_id)
+        return Result(b"{}")
+
+    header = (("x-amzn-trace-id", "Self=1-c-d;Root=1-a-b;Parent=f00;Sampled=1"),)
+    answers = [ask(front, answer, headers=header).header("x-amzn-trace-id") for front in ("http", "rest", "url")]
+    trace = "Root=1-a-b;Parent=f00;Sampled=1"
+    assert (seen, answers) == ([trace] * 3, ["", trace, trace])
 
 
 # CORS

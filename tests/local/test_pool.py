@@ -338,23 +338,15 @@ def test_survives_environments_that_are_killed_from_outside(echo: Function) -> N
 
 
 def test_serves_on_after_an_exit_at_full_concurrency(make_service: MakeService) -> None:
-    source = """
-        import os, threading, time
-
-        def leave():
-            time.sleep(0.3)
-            os._exit(1)
-
-        def handler(event, context):
-            threading.Thread(target=leave).start()  # it dies when it has answered
-            return {"pid": os.getpid()}
-    """
+    source = "import os\n\ndef handler(event, context):\n    return {'pid': os.getpid()}\n"
     function = make_service({"inference/echo.py": source}, "[functions.echo]\nconcurrency = 1").functions[0]
 
     async def body(pool: Pool) -> list[str]:
-        errors = [(await pool(call())).error]
-        await asyncio.sleep(0.5)
-        return [*errors, (await pool(call())).error]
+        first = await pool(call())
+        os.kill(pid(first), 9)
+        while pool.environments()["service--echo"]:
+            await asyncio.sleep(0.005)
+        return [first.error, (await pool(call())).error]
 
     assert run([function], body) == ["", ""]
 

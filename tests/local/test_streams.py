@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import TypeVar
 
 import pytest
@@ -172,3 +172,114 @@ def test_a_runtime_of_another_make(make_service: MakeService, trailers: str, err
     assert (content_type, chunks, end.error) == ("text/x-own", [b"one", b"two"], error)
     assert (json.loads(end.payload)["errorType"] if end.payload else None) == kind
     assert lines[:3] == ["400", "202", "403"]
+
+
+# what a REST API asks of a stream, bandwidth, and time
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ([b'{"statusCode": 201, "headers": {"x-a": "1"}}' + bytes(8) + b"a"],
+         (201, (*BINARY, ("x-a", "1")), [b"a"])),
+        ([b'{"multiValueHeaders": {"X-A": ["1", "2"], "Content-Type": ["text/plain"]}}' + bytes(8)],
+         (200, (("x-a", "1"), ("x-a", "2"), ("content-type", "text/plain")), [])),
+        ([b" " * 16_000 + b"{}" + bytes(8) + b"a"], (200, BINARY, [b"a"])),
+    ],
+)  # fmt: skip
+def test_what_a_rest_api_makes_of_a_stream(chunks: list[bytes], expected: object) -> None:
+    async def main() -> object:
+        head, body = await streams.opened(written(*chunks), "rest")
+        return head.status, head.headers, [chunk async for chunk in body]
+
+    assert run(main()) == expected
+
+
+@pytest.mark.parametrize(
+    ("chunks", "kind"),
+    [([b"a"], "text/plain"), ([b"a"], ""), ([b"a"], PRELUDE), ([b" " * 17_000, b"{}" + bytes(8)], PRELUDE)],
+)
+def test_what_a_rest_api_refuses(chunks: list[bytes], kind: str) -> None:
+    async def main() -> None:
+        with pytest.raises(MalformedResult):
+            await streams.opened(written(*chunks, kind=kind), "rest")
+
+    run(main())
+
+
+MB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pauses", "expected"),
+    [
+        ([1, 1, 1, 1, 1, 1], 0, [0, 0, 0, 0, 0, 0]),
+        ([2, 2, 2, 2, 2, 2], 0, [0, 0, 0, 0, 1, 2]),  # the first above goes at once, the next when it would be through
+        ([7, 4, 1], 0, [0, 0.5, 2.5]),
+        ([6, 2, 2, 2], 1, [0, 1, 2, 3]),  # a function that is as slow as the limit is not held up
+        ([6, 2, 2, 2], 10, [0, 10, 20, 30]),  # and what it did not use is lost
+    ],
+)
+def test_bandwidth(sizes: list[int], pauses: int, expected: list[float]) -> None:
+    now = 0.0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal now
+        for number, size in enumerate(sizes):
+            now = max(now, float(number * pauses))
+            yield bytes(size * MB)
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    async def main() -> list[float]:
+        return [now async for _ in streams.paced(chunks(), 6 * MB, lambda: now, sleep)]
+
+    assert run(main()) == expected
+
+
+async def cut(chunks: AsyncIterator[bytes]) -> list[bytes]:
+    """The chunks until the stream is cut; fails when it ends."""
+    seen = []
+    try:
+        async for chunk in chunks:
+            seen.append(chunk)
+    except Cut:
+        return seen
+    raise AssertionError("it ended")
+
+
+def test_a_stream_that_is_silent_too_long_is_cut_and_dropped() -> None:
+    async def main() -> list[object]:
+        told: list[object] = []
+        stream = Stream("", lambda: told.append("pause"), lambda: told.append("resume"))
+        stream.write(b"a")
+        told += await cut(streams.timed(aiter(stream), 0.01, 10**9))
+        stream.write(bytes(100_000))  # nobody waits for it: the function runs on, and is not held up
+        return told
+
+    assert run(main()) == ["resume", "resume", b"a"]
+
+
+def test_a_stream_has_an_end_in_time_however_much_comes() -> None:
+    now = 0.0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal now
+        while True:
+            now += 100
+            await asyncio.sleep(0)
+            yield b"a"
+
+    async def main() -> int:
+        return len(await cut(streams.timed(chunks(), 300, 900, lambda: now)))
+
+    assert run(main()) == 9
+
+
+def test_a_stream_that_ends_in_time_ends() -> None:
+    async def main() -> list[bytes]:
+        return [chunk async for chunk in streams.timed(aiter(written(b"a", b"b", kind="")), 60, 10**9)]
+
+    assert run(main()) == [b"a", b"b"]

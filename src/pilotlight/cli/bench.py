@@ -89,7 +89,9 @@ async def _measure(
     """The runs one after the other; the one before them compiles, and tells which files there are to drop."""
 
     def environment(variables: Mapping[str, str]) -> contextlib.AbstractAsyncContextManager[Invoke]:
-        traced: Function = msgspec.structs.replace(function, environment={**function.environment, **variables})
+        traced: Function = msgspec.structs.replace(
+            function, environment={**function.environment, **variables}, snapstart=False
+        )
         return _environment(traced)
 
     files = (await cold.start(environment, call)).files | set(_model_files(function))
@@ -120,6 +122,7 @@ async def _environment(function: Function) -> AsyncIterator[Invoke]:
     """A pool of this one function, with nothing started yet; stopped at the end. A failure raises `FunctionError`."""
     lines: list[str] = []
     pool = Pool(lambda key, line: lines.append(line), machine_memory())
+    await pool.host.launcher()  # no part of a function's cold start
     pool.deploy([function])
 
     async def invoke(call: Call) -> Result:

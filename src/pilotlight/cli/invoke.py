@@ -15,6 +15,7 @@ from pilotlight import project
 from pilotlight.cli import output
 from pilotlight.errors import FunctionError, ProjectError, UsageError
 from pilotlight.local.describe import hint_for
+from pilotlight.local.host import Host
 from pilotlight.local.pool import Pool
 from pilotlight.local.server import machine_memory
 from pilotlight.local.streams import collected
@@ -117,7 +118,7 @@ def _read(path: Path) -> bytes:
 
 
 async def _run(function: Function, payload: bytes) -> Result:
-    pool = Pool(lambda key, line: output.note(line), machine_memory())
+    pool = Pool(lambda key, line: output.note(line), machine_memory(), host=Host(None))
     pool.deploy([function])
     try:
         return await collected(await pool(Call(function.key, payload)))

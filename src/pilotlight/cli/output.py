@@ -1,10 +1,13 @@
 """What the commands print, for people and, with --json, for programs."""
 
+import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping
 
 import click
+import msgspec
 
 
 def examples(*commands: str) -> str:
@@ -18,6 +21,38 @@ def line(text: str = "") -> None:
         click.echo(text)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Log:
+    """Lines of a server: some are written at once, as a write of its own for each would cost more than the line.
+
+    To be used in a running event loop, and closed before it ends.
+    """
+
+    _PAUSE = 0.02  # seconds that a line may wait
+    _SIZE = 1000  # lines that may
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._flushing: asyncio.TimerHandle | None = None
+
+    def line(self, text: str) -> None:
+        self._lines.append(text)
+        if len(self._lines) >= self._SIZE:
+            self.flush()
+        elif self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(self._PAUSE, self.flush)
+
+    def record(self, **fields: object) -> None:
+        self.line(_json(fields))
+
+    def flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        if self._lines:
+            lines, self._lines = self._lines, []
+            line("\n".join(lines))
 
 
 def note(text: str) -> None:
@@ -41,4 +76,11 @@ def explain(message: str, hint: str = "") -> None:
 
 def record(**fields: object) -> None:
     """One JSON object on a line of its own."""
-    line(json.dumps(fields, ensure_ascii=False, default=str))
+    line(_json(fields))
+
+
+def _json(fields: Mapping[str, object]) -> str:
+    try:
+        return msgspec.json.format(msgspec.json.encode(fields, enc_hook=str), indent=0).decode()
+    except UnicodeEncodeError:  # the name of a file that is no text
+        return json.dumps(fields, default=str)

@@ -16,13 +16,23 @@ from pilotlight.errors import ProjectError
 from pilotlight.events import Request, Response
 from pilotlight.local import server
 from pilotlight.local.describe import Description
+from pilotlight.local.host import LEVELS
+from pilotlight.local.isolation import Level
+from pilotlight.local.keys import Made
 from pilotlight.project import Function
+
+_ISOLATED = {
+    "namespace": "Isolated: functions see a read-only file system, and a /tmp of their own that goes with them.",
+    "landlock": "Isolated: functions can write only in a temporary folder of their own; they see your files.",
+    "none": "Not isolated: functions run as you do, with your files and network.",
+}
 
 
 @click.command(
     epilog=output.examples(
         "pilotlight serve",
         "pilotlight serve examples/*/ --port 0",
+        "pilotlight serve my-service --fork-server",
         "pilotlight serve my-service --host 0.0.0.0 --no-reload",
     )
 )
@@ -36,27 +46,52 @@ from pilotlight.project import Function
     help="Memory of all environments together, by their settings.  [default: 4/5 of the machine's]",
 )
 @click.option("--reload/--no-reload", default=True, show_default=True, help="Start over when a file changes.")
+@click.option(
+    "--isolation",
+    type=click.Choice(LEVELS),
+    help="namespace: read-only but for a /tmp of its own; landlock: writes only in a temporary folder of its own.  "
+    "[default: the strongest that the kernel offers]",
+)
+@click.option(
+    "--fork-server",
+    is_flag=True,
+    help="Run each function's init phase once and fork its environments from that, as with SnapStart.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of text.")
-def serve(folders: tuple[Path, ...], host: str, port: int, memory: int | None, reload: bool, as_json: bool) -> None:
+def serve(
+    folders: tuple[Path, ...],
+    host: str,
+    port: int,
+    memory: int | None,
+    reload: bool,
+    isolation: Level | None,
+    fork_server: bool,
+    as_json: bool,
+) -> None:
     """Serve the services in FOLDERS (default: here) as HTTP APIs, one gateway on one port.
 
     A function's environments start when requests come, scale out with them and stop when idle, as on AWS Lambda. The
     same port serves the Invoke API for boto3 and `aws lambda invoke --endpoint-url`, and at / a page to try functions.
     """
-    options = server.Options(folders or (Path("."),), host, port, memory or 0, reload)
-    uvloop.run(server.serve(options, _json_reporter() if as_json else _text_reporter()))
+    options = server.Options(folders or (Path("."),), host, port, memory or 0, reload, isolation, fork_server)
+    log = output.Log()
+    try:
+        uvloop.run(server.serve(options, _json_reporter(log) if as_json else _text_reporter(log)))
+    finally:
+        log.flush()
     if not as_json:
         output.line("Stopped.")
 
 
-def _text_reporter() -> server.Reporter:
+def _text_reporter(log: output.Log) -> server.Reporter:
     return server.Reporter(
         listening=_listening,
-        function_log=lambda key, line: output.line(f"{_short(key)} | {line}"),
-        request=_request,
+        function_log=lambda key, line: log.line(f"{_short(key)} | {line}"),
+        request=lambda request, response, seconds: log.line(_request(request, response, seconds)),
         described=_described,
-        reloaded=lambda services: output.line(f"Reloaded {', '.join(services)}."),
+        reloaded=lambda services: log.line(f"Reloaded {', '.join(services)}."),
         refused=_refused,
+        keys=_keys,
     )
 
 
@@ -64,10 +99,10 @@ def _short(key: str) -> str:
     return key.replace("--", "/")
 
 
-def _listening(url: str, functions: Sequence[Function]) -> None:
+def _listening(url: str, functions: Sequence[Function], isolation: Level) -> None:
     count = f"{len(functions)} function{'s' if len(functions) != 1 else ''}"
     output.line(f"Pilotlight {pilotlight.__version__} serves {count} at {url} (Ctrl-C stops)\n")
-    rows = [(str(route).partition(" "), function) for function in functions for route in function.routes]
+    rows = [(str(route).partition(" "), function) for function in functions for route in function.served]
     width = max((len(parts[2]) for parts, _ in rows), default=0)
     for (method, _, path), function in rows:
         output.line(f"  {method:7} {url}{path:{width}}  {_short(function.key)}")
@@ -75,15 +110,15 @@ def _listening(url: str, functions: Sequence[Function]) -> None:
     example = curl(url, functions)
     if example:
         output.line(f"  Or here:\n\n  {example}")
-    output.line("\n  Not isolated: functions run as you do, with your files and network.\n")
+    output.line(f"\n  {_ISOLATED[isolation]}\n")
 
 
 def curl(url: str, functions: Sequence[Function]) -> str:
     """A command that calls a function that has a saved event, one with a model if there is one; "" when none has."""
     for function in sorted(functions, key=lambda function: not function.model):
         event = project.saved_event(function)
-        posts = [route.path for route in function.routes if route.method in ("POST", "ANY") and "{" not in route.path]
-        if event is not None and posts and _is_installed(function):
+        posts = [route.path for route in function.served if route.method in ("POST", "ANY") and "{" not in route.path]
+        if event is not None and posts and _is_installed(function) and not function.api_key:
             body = json.dumps(event, ensure_ascii=False)
             return f"curl -s {url}{posts[0]} -H 'content-type: application/json' -d {shlex.quote(body)}"
     return ""
@@ -93,10 +128,15 @@ def _is_installed(function: Function) -> bool:
     return not function.defect and function.is_installed
 
 
-def _request(request: Request, response: Response, seconds: float) -> None:
+def _request(request: Request, response: Response, seconds: float) -> str:
     color = {2: "green", 4: "yellow", 5: "red"}.get(response.status // 100)
     status = click.style(str(response.status), fg=color)
-    output.line(f"{time.strftime('%H:%M:%S')} {request.method} {request.path} {status} {seconds * 1000:.1f} ms")
+    return f"{time.strftime('%H:%M:%S')} {request.method} {request.path} {status} {seconds * 1000:.1f} ms"
+
+
+def _keys(made: Sequence[Made]) -> None:
+    for key in made:
+        output.line(f"  API key {key.name}, for the header x-api-key: {key.value or f'that of {key.variable}'}")
 
 
 def _described(function: Function, description: Description) -> None:
@@ -108,15 +148,16 @@ def _refused(error: ProjectError) -> None:
     output.explain(f"not reloaded: {error}", error.hint)
 
 
-def _json_reporter() -> server.Reporter:
+def _json_reporter(log: output.Log) -> server.Reporter:
     return server.Reporter(
-        listening=lambda url, functions: output.record(
+        listening=lambda url, functions, isolation: log.record(
             event="listening",
             url=url,
-            functions=[{"key": each.key, "routes": [str(route) for route in each.routes]} for each in functions],
+            isolation=isolation,
+            functions=[{"key": each.key, "routes": [str(route) for route in each.served]} for each in functions],
         ),
-        function_log=lambda key, line: output.record(event="log", function=key, line=line),
-        request=lambda request, response, seconds: output.record(
+        function_log=lambda key, line: log.record(event="log", function=key, line=line),
+        request=lambda request, response, seconds: log.record(
             event="request",
             method=request.method,
             path=request.path,
@@ -124,9 +165,10 @@ def _json_reporter() -> server.Reporter:
             seconds=round(seconds, 6),
             request_id=request.request_id,
         ),
-        described=lambda function, description: output.record(
+        described=lambda function, description: log.record(
             event="described", function=function.key, error=description.error, hint=description.hint
         ),
-        reloaded=lambda services: output.record(event="reloaded", services=list(services)),
-        refused=lambda error: output.record(event="refused", error=str(error), hint=error.hint),
+        reloaded=lambda services: log.record(event="reloaded", services=list(services)),
+        refused=lambda error: log.record(event="refused", error=str(error), hint=error.hint),
+        keys=lambda made: log.record(event="keys", keys=[key._asdict() for key in made]),
     )

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 
 from pilotlight.errors import PilotlightError
 from pilotlight.events import Response
-from pilotlight.function import runtime
+from pilotlight.function import failures, runtime
 from pilotlight.function.binding import Binding
 from pilotlight.function.bodies import FORM, MULTIPART
 from pilotlight.function.encode import BINARY, JSON
@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
 def _failure(error: BaseException) -> dict[str, Any]:
     import traceback
 
-    told = runtime.describe_error(error)
+    told = failures.describe(error)
     return {
         "ok": False,
         "error": " ".join(str(error).split()) or type(error).__name__,

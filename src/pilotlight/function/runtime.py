@@ -2,9 +2,13 @@
 
     python -c "from pilotlight.function.runtime import main; main()"
 
-Error types and texts are those of `awslambdaric`, with which this loop is interchangeable, but for one thing: an
-`@endpoint` whose function is a generator streams its answer behind a function URL that streams. A plain handler that is
-a generator is an error, as it is on Lambda. Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+Error types and texts are those of `awslambdaric`, with which this loop is interchangeable; tests/conformance lists
+where they differ. An `@endpoint` whose function is a generator streams its answer behind a function URL that streams. A
+plain handler that is a generator is an error, as it is on Lambda. Protocol:
+docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+
+`main` is `initialise`, then `run`. Between the two a process may be forked or stored, as SnapStart does: what is
+loaded knows neither the Runtime API's address nor anything else that only `run` reads.
 """
 
 import io
@@ -16,12 +20,12 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
-from pilotlight.errors import InputError, PilotlightError
 from pilotlight.function import trace
 from pilotlight.function.runtime_client import Event, RuntimeApi, Stream
 
 INVOKE_MODE = "PILOTLIGHT_INVOKE_MODE"  # the variable that says how the function's URL invokes it
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+INITIALIZATION = "AWS_LAMBDA_INITIALIZATION_TYPE"
+request_id = ""  # of the invocation that runs, else of the last one
 
 Handler = Callable[[Any, "Context"], object]
 
@@ -33,10 +37,20 @@ class Identity(NamedTuple):
     cognito_identity_pool_id: str | None = None
 
 
+class Client(NamedTuple):
+    """The app that called: `context.client_context.client`."""
+
+    installation_id: str | None = None
+    app_title: str | None = None
+    app_version_name: str | None = None
+    app_version_code: str | None = None
+    app_package_name: str | None = None
+
+
 class ClientContext(NamedTuple):
     """What a mobile SDK, or any caller of the Invoke API, sent along: `context.client_context`."""
 
-    client: dict[str, object] | None = None
+    client: Client | None = None
     custom: dict[str, object] | None = None
     env: dict[str, object] | None = None
 
@@ -46,20 +60,6 @@ class Context:
 
     Source: docs.aws.amazon.com/lambda/latest/dg/python-context.html.
     """
-
-    __slots__ = (
-        "_deadline",
-        "aws_request_id",
-        "can_stream",
-        "client_context",
-        "function_name",
-        "function_version",
-        "identity",
-        "invoked_function_arn",
-        "log_group_name",
-        "log_stream_name",
-        "memory_limit_in_mb",
-    )
 
     def __init__(self, event: Event, environ: Mapping[str, str]) -> None:
         self.aws_request_id = event.request_id
@@ -72,38 +72,81 @@ class Context:
         self.identity = _identity(event.identity)
         self.client_context = _client_context(event.client_context)
         self.can_stream = environ.get(INVOKE_MODE) == "RESPONSE_STREAM"  # for @endpoint; Lambda's has no such name
+        self.tenant_id = event.tenant_id or None
         self._deadline = event.deadline
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda stops this invocation, never below 0."""
         return max(0, self._deadline - time.time_ns() // 1_000_000)
 
+    def log(self, message: object) -> None:
+        """Write to the log, without the end of a line."""
+        sys.stdout.write(str(message))
+
 
 def _identity(header: str) -> Identity:
-    fields = json.loads(header) if header else {}
+    fields = _decode_header(header, "Cognito Identity") or {}
     return Identity(fields.get("cognitoIdentityId"), fields.get("cognitoIdentityPoolId"))
 
 
 def _client_context(header: str) -> ClientContext | None:
-    fields = json.loads(header) if header else None
-    if not isinstance(fields, dict):
+    fields = _decode_header(header, "Client Context")
+    if fields is None:
         return None
-    return ClientContext(fields.get("client"), fields.get("custom"), fields.get("env"))
+    client = fields.get("client")
+    app = None if client is None else Client(*(client.get(name) for name in Client._fields))
+    return ClientContext(app, fields.get("custom"), fields.get("env"))
+
+
+def _decode_header(header: str, name: str) -> Any:
+    try:
+        return json.loads(header) if header else None
+    except ValueError as error:
+        raise Fault("Runtime.LambdaContextUnmarshalError", f"Unable to parse {name} JSON: {error}") from error
 
 
 def main() -> NoReturn:
     """Load the handler named by `_HANDLER`, then serve invocations until the environment is stopped."""
+    workers = int(os.environ.get("AWS_LAMBDA_MAX_CONCURRENCY", "1"))
+    if workers > 1:
+        from pilotlight.function.workers import fork
+
+        fork(workers)
+    try:
+        handler = initialise(os.environ)
+    except Exception as error:  # the boundary to user code: whatever its import raised is an init error
+        from pilotlight.function.failures import fail_init
+
+        fail_init(error)
+    run(handler)
+
+
+def initialise(environ: Mapping[str, str]) -> Handler:
+    """The init phase: load the handler and, for SnapStart, run the hooks that come before the snapshot.
+
+    Raises whatever the user's code raised, `Fault`, or `snapstart.HookError`; `failures.fail_init` reports them.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a line is in the log even when the process dies after it
-    api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
-    try:
-        handler = load(os.environ["_HANDLER"], os.environ.get("LAMBDA_TASK_ROOT", os.getcwd()))
-    except Exception as error:  # the boundary to user code: whatever its import raised is an init error
-        _log(error)
-        api.fail_init(describe_error(error))
-        sys.exit(1)
+    _watch_for_logging()
+    handler = load(environ["_HANDLER"], environ.get("LAMBDA_TASK_ROOT", os.getcwd()))
+    if environ.get(INITIALIZATION) == "snap-start":
+        from pilotlight.function.snapstart import run_before_snapshot
+
+        run_before_snapshot()
     trace.mark("loaded")
+    return handler
+
+
+def run(handler: Handler) -> NoReturn:
+    """Serve invocations; the address of the Runtime API, and all else, is what the environment's variables say now."""
+    address = os.environ["AWS_LAMBDA_RUNTIME_API"]
     try:
+        if os.environ.get(INITIALIZATION) == "snap-start":
+            from pilotlight.function.snapstart import restore
+
+            restore(RuntimeApi(address))
+        api = RuntimeApi(address)  # after a restore a new one: what was open when the snapshot was taken may be stale
         while True:
             serve_one(api, handler)
             trace.write()
@@ -111,20 +154,43 @@ def main() -> NoReturn:
         sys.exit(0)  # Lambda is gone, and this environment with it
 
 
+class _Watcher:
+    """Sets up `logging` the moment that somebody imports it; Lambda's runtime imports it for everybody."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> Any:
+        if name != "logging":
+            return None
+        from pilotlight.function.logs import spec
+
+        sys.meta_path.remove(_Watcher)
+        return spec()
+
+
+def _watch_for_logging() -> None:
+    if "logging" not in sys.modules:
+        sys.meta_path.insert(0, _Watcher)
+    else:
+        from pilotlight.function.logs import configure
+
+        configure(sys.modules["logging"])
+
+
 def serve_one(api: RuntimeApi, handler: Handler) -> None:
     """Take one invocation, run the handler, post its answer or its error."""
     event = api.next()
+    global request_id
+    request_id = event.request_id
     if event.trace_id:
         os.environ["_X_AMZN_TRACE_ID"] = event.trace_id
     else:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
     try:
-        answer = handler(_decode_event(event.payload), Context(event, os.environ))
+        context = Context(event, os.environ)
+        answer = handler(_decode_event(event.payload), context)
         payload = answer if isinstance(answer, Stream) else _encode_answer(answer)
     except Exception as error:  # the boundary to user code: whatever it raised is its error, not ours
-        _log(error)
-        _flush()
-        api.fail(event.request_id, {**describe_error(error), "requestId": event.request_id})
+        api.fail(event.request_id, _report(error))
         return
     if isinstance(payload, Stream):
         _stream(api, event.request_id, payload)
@@ -140,9 +206,7 @@ def _stream(api: RuntimeApi, request_id: str, stream: Stream) -> None:
         try:
             chunk = next(stream.chunks, None)
         except Exception as error:  # the boundary to user code, as above
-            _log(error)
-            _flush()
-            api.end_stream({**describe_error(error), "requestId": request_id})
+            api.end_stream(_report(error))
             return
         if chunk is None:
             break
@@ -163,57 +227,38 @@ class Fault(Exception):
 def load(name: str, task_root: str) -> Handler:
     """The handler that `name` means: `inference/qa.handler` is `handler` in `inference/qa.py` below the task root."""
     path, dot, attribute = name.rpartition(".")
-    if not dot or not path:
-        raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{name}': expected file.function")
-    if task_root not in sys.path:
-        sys.path.insert(0, task_root)
-    module = _import(path.replace("/", "."))
+    if not dot:
+        text = f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)"
+        raise Fault("Runtime.MalformedHandlerName", text)
+    if path.partition(".")[0] in sys.builtin_module_names:
+        text = f"Cannot use built-in module {path} as a handler module"
+        raise Fault("Runtime.BuiltInModuleConflict", text)
+    sys.path[:] = [task_root, *(path for path in sys.path if path not in ("", task_root))]
+    module = _import(path)
     try:
         handler: Handler = getattr(module, attribute)
     except AttributeError:
-        text = f"Handler '{attribute}' missing on module '{module.__name__}'"
-        raise Fault("Runtime.HandlerNotFound", text) from None
+        raise Fault("Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{path}'") from None
     return handler
 
 
-def _import(name: str) -> ModuleType:
+def _import(path: str) -> ModuleType:
+    name = path.replace("/", ".")
     try:
         __import__(name)
     except ImportError as error:
-        raise Fault("Runtime.ImportModuleError", f"Unable to import module '{name}': {error}") from error
+        raise Fault("Runtime.ImportModuleError", f"Unable to import module '{path}': {error}") from error
     except SyntaxError as error:
         place = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
-        raise Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{name}': {error}", (place,)) from error
+        raise Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{path}': {error}", (place,)) from error
     return sys.modules[name]
 
 
-def describe_error(error: BaseException) -> dict[str, object]:
-    """The error object that Lambda passes to the caller: `errorType`, `errorMessage`, `stackTrace`."""
-    match error:
-        case Fault():
-            return {"errorMessage": str(error), "errorType": error.kind, "stackTrace": error.trace}
-        case InputError():  # for the caller to mend: where in the function it was noticed is of no use to anyone
-            return {"errorMessage": str(error), "errorType": "InputError", "stackTrace": ()}
-        case PilotlightError(hint=hint) if hint:
-            message = f"{error} ({hint})"
-        case _:
-            message = str(error)
-    return {"errorMessage": message, "errorType": type(error).__name__, "stackTrace": _stack(error)}
+def _report(error: Exception) -> dict[str, object]:
+    from pilotlight.function.failures import describe, write
 
-
-def _stack(error: BaseException) -> list[str]:
-    """The frames of the user's code and its libraries, as `traceback` prints them; Pilotlight's own say nothing."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)
-    return traceback.format_list([frame for frame in frames if not frame.filename.startswith(_PACKAGE)])
-
-
-def _log(error: BaseException) -> None:
-    described = describe_error(error)
-    stack = "" if isinstance(error, InputError) else "".join(_stack(error.__cause__ or error))
-    heading = "Traceback (most recent call last):\n" if stack else ""
-    sys.stderr.write(f"[ERROR] {described['errorType']}: {described['errorMessage']}\n{heading}{stack}")
+    write(error)
+    return describe(error)
 
 
 def _flush() -> None:
@@ -232,14 +277,10 @@ def _encode_answer(answer: object) -> bytes:
     if isinstance(answer, bytes):
         return answer
     try:
-        return json.dumps(answer, ensure_ascii=False, default=_encode_decimal).encode()
-    except (TypeError, ValueError, RecursionError) as error:
+        return json.dumps(answer, ensure_ascii=False).encode()
+    except TypeError:
+        from pilotlight.function.answers import encode
+
+        return encode(answer)
+    except (ValueError, RecursionError) as error:
         raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from error
-
-
-def _encode_decimal(value: object) -> float:
-    """boto3 reads DynamoDB's numbers as Decimal, which Lambda's runtime answers as numbers."""
-    if type(value).__name__ != "Decimal":
-        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-    integer = int(value)  # type: ignore[call-overload]
-    return integer if integer == value else float(value)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ class Event(NamedTuple):
     trace_id: str = ""
     client_context: str = ""
     identity: str = ""
+    tenant_id: str = ""
 
 
 class Stream(NamedTuple):
@@ -63,6 +64,7 @@ class RuntimeApi:
             headers.get("lambda-runtime-trace-id", ""),
             headers.get("lambda-runtime-client-context", ""),
             headers.get("lambda-runtime-cognito-identity", ""),
+            headers.get("lambda-runtime-aws-tenant-id", ""),
         )
 
     def respond(self, request_id: str, payload: bytes) -> None:
@@ -85,12 +87,23 @@ class RuntimeApi:
     def fail(self, request_id: str, error: Mapping[str, object]) -> None:
         self._report(f"/invocation/{request_id}/error", error)
 
-    def fail_init(self, error: Mapping[str, object]) -> None:
-        self._report("/init/error", error)
+    def fail_init(self, error: Mapping[str, object], kind: str = "") -> None:
+        self._report("/init/error", error, kind)
 
-    def _report(self, path: str, error: Mapping[str, object]) -> None:
+    def await_restore(self) -> None:
+        """Say that the snapshot can be taken; returns where and when it has been restored."""
+        self._exchange("GET", "/restore/next")
+
+    def fail_restore(self, error: Mapping[str, object]) -> None:
+        self._report("/restore/error", error, "Runtime.AfterRestoreError")
+
+    def _report(self, path: str, error: Mapping[str, object], kind: str = "") -> None:
         body = json.dumps(error).encode()
-        self._exchange("POST", path, body, f"Lambda-Runtime-Function-Error-Type: {error['errorType']}\r\n")
+        self._exchange("POST", path, body, f"Lambda-Runtime-Function-Error-Type: {kind or error['errorType']}\r\n")
+
+    def close(self) -> None:
+        self._reader.close()
+        self._socket.close()
 
     def _exchange(self, method: str, path: str, body: bytes = b"", extra: str = "") -> tuple[dict[str, str], bytes]:
         head = self._head(method, path, "application/json", f"Content-Length: {len(body)}\r\n{extra}")

@@ -85,7 +85,7 @@ async def describe(function: Function) -> Description:
     """The description of one function, from a process that is gone when this returns."""
     folder = process.make_folder()
     try:
-        return await _ask(function, process.variables(function, "127.0.0.1:0", folder))
+        return await _ask(function, process.variables(function, "127.0.0.1:0", folder, "none"))
     except OSError as error:
         python = process.interpreter(function.root)
         return Description({}, f"starting {python}: {error.strerror}", "make the service's .venv again")

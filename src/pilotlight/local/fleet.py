@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from pilotlight import limits
 from pilotlight.errors import ModelNotInstalled, Throttled
 from pilotlight.local.environment import Environment, InitError, InitTimeout
+from pilotlight.local.host import Host
 from pilotlight.local.report import timed_out
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
@@ -28,6 +29,8 @@ class Place(NamedTuple):
 
 class Machine(Protocol):
     """What a fleet needs of the pool it is part of."""
+
+    host: Host
 
     def has_room(self, memory: int) -> bool: ...
 
@@ -51,6 +54,7 @@ class Fleet:
         self.idle: dict[Environment, float] = {}  # the longest idle first
         self.waiting: deque[Place] = deque()
         self._machine = machine
+        self._starter = machine.host.starter(function, self._log)
         self._requests = 0
         self._starting = 0
         self._is_retired = False
@@ -102,6 +106,20 @@ class Fleet:
         return bool(self.waiting) and not self.environments
 
     @property
+    def _coming(self) -> int:
+        """How many requests those environments will take that are being started."""
+        several = sum(environment.coming for environment in self.environments) if self._slots > 1 else 0
+        return self._starting * self._slots + several
+
+    @property
+    def _init_timeout(self) -> float:
+        return limits.SNAPSTART_TIMEOUT if self.function.snapstart else limits.INIT_TIMEOUT
+
+    @property
+    def _slots(self) -> int:
+        return self.function.environment_concurrency
+
+    @property
     def _concurrency(self) -> int:
         return self.function.concurrency or limits.CONCURRENCY_ACCOUNT
 
@@ -109,7 +127,7 @@ class Fleet:
         if self._is_closed:
             raise asyncio.CancelledError  # as those that were waiting
         if self.idle:
-            return self.idle.popitem()[0]  # the one used last, so that the others grow old enough to go
+            return self._take()
         if not self.function.is_installed:
             raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.how_to_install)
         loop = asyncio.get_running_loop()
@@ -125,13 +143,23 @@ class Fleet:
             self._give_up(place)
             raise
 
+    def _take(self) -> Environment:
+        """The environment used last, so that the others grow old enough to go."""
+        environment, since = self.idle.popitem()
+        environment.claimed += 1
+        if environment.room > 0:
+            self.idle[environment] = since
+        return environment
+
     def _give_up(self, place: Place) -> None:
         """The caller is gone. What it was given in the same moment goes to the next in line."""
         if place in self.waiting:
             self.waiting.remove(place)
             self._machine.room_changed()  # functions that stood back for it may go on
         elif not place.environment.cancelled() and place.environment.exception() is None:
-            self._offer(place.environment.result())
+            environment = place.environment.result()
+            environment.claimed -= 1
+            self._offer(environment)
 
     # growing
 
@@ -139,8 +167,9 @@ class Fleet:
         """Start an environment for every request that waits without one, as far as there is room."""
         while (
             not self._is_closed
-            and self._starting < min(len(self.waiting), _STARTS_AT_ONCE)
-            and len(self.environments) < self._concurrency
+            and self._starting < _STARTS_AT_ONCE
+            and self._coming < len(self.waiting)
+            and len(self.environments) * self._slots < self._concurrency
             and not self._machine.is_others_turn(self.waiting[0].number)
             and self._machine.has_room(self.function.memory)
         ):
@@ -148,7 +177,7 @@ class Fleet:
             _spawn(self._start(self._make()), self._starts)
 
     def _make(self) -> Environment:
-        environment = Environment(self.function, self._log, self._offer, self._forget)
+        environment = Environment(self.function, self._starter, self._log, self._offer, self._forget)
         self.environments.add(environment)
         return environment
 
@@ -164,7 +193,7 @@ class Fleet:
     async def _init(self, environment: Environment) -> Environment:
         """Init, which Lambda does again when it took more than 10 s, then inside the invocation and its timeout."""
         try:
-            await self._start_or_forget(environment, limits.INIT_TIMEOUT)
+            await self._start_or_forget(environment, self._init_timeout)
         except InitTimeout:
             environment = self._make()
             try:
@@ -194,13 +223,15 @@ class Fleet:
     def _offer(self, environment: Environment) -> None:
         """An environment is free: the longest waiting request gets it, unless it has to make room for a function that
         waits for longer and has none."""
-        self.idle[environment] = self._machine.now()
+        if environment.room > 0:
+            self.idle.pop(environment, None)
+            self.idle[environment] = self._machine.now()
         if self.waiting and self._machine.is_others_turn(self.waiting[0].number):
             self._machine.room_changed()
         while self.idle and self.waiting:
             place = self.waiting.popleft()
             if not place.environment.done():
-                place.environment.set_result(self.idle.popitem()[0])
+                place.environment.set_result(self._take())
         if self._is_retired:
             self.retire()
         if self.idle:
@@ -213,6 +244,14 @@ class Fleet:
         self.grow()
         self._machine.room_changed()
 
+    def at_rest(self) -> dict[Environment, float]:
+        """The environments in which nothing runs, and since when."""
+        return {environment: since for environment, since in self.idle.items() if not environment.is_busy}
+
+    def prepare(self) -> None:
+        """Do what can be done before the first request."""
+        self._starter.prepare()
+
     def dismiss(self, environment: Environment) -> None:
         """Stop an idle environment."""
         del self.idle[environment]
@@ -222,7 +261,7 @@ class Fleet:
     def retire(self) -> None:
         """Finish what runs and waits, then have no environments."""
         self._is_retired = True
-        for environment in list(self.idle):
+        for environment in self.at_rest():
             self.dismiss(environment)
 
     async def close(self) -> None:
@@ -235,6 +274,7 @@ class Fleet:
             start.cancel()
         await asyncio.gather(*starts, return_exceptions=True)
         await asyncio.gather(*self._stops, *(environment.stop() for environment in list(self.environments)))
+        await self._starter.close()
 
     def _log(self, line: str) -> None:
         self._machine.log(self.function.key, line)

@@ -1,15 +1,15 @@
 """API Gateway and function URLs on this machine: a request finds its route, becomes an event, and an answer comes back.
 
 Needs only events and an Invoke, so that it stands before local environments as well as before a deployed function.
-Status codes and bodies are AWS's own: [rest] docs.aws.amazon.com/apigateway/latest/developerguide/
-supported-gateway-responses-types.html, [http] .../http-api-develop-integrations-lambda.html, [url]
-docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html. "(belief)" marks what no document says.
+Status codes, bodies and headers are AWS's own, see `answers`; the order of what is checked is that of [throttling]
+docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html. "(belief)" marks what no
+document says.
 """
 
 import asyncio
-import json
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,154 +17,218 @@ from pilotlight import fronts, limits
 from pilotlight.errors import ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
 from pilotlight.events import Request, Response
 from pilotlight.fronts import MalformedResult
-from pilotlight.local import cors, streams
+from pilotlight.local import cors, streams, tracing
+from pilotlight.local.answers import Failure, checked, cleaned, fail, identified, unavailable
+from pilotlight.local.keys import ApiKey, Keys
 from pilotlight.local.routes import Match, Router
 from pilotlight.local.streams import Streamed
-from pilotlight.settings import Cors, Front
+from pilotlight.local.throttle import Bucket
+from pilotlight.settings import Cors, Front, Throttle
 from pilotlight.values import Call, Invoke
 
-Failure = Literal["not found", "too large", "throttled", "function", "timeout"]
+TIMEOUTS: Mapping[Front, float] = {
+    "http": limits.HTTP_TIMEOUT,
+    "rest": limits.REST_TIMEOUT,
+    "url": limits.TIMEOUT_MAX,
+}
+_REQUEST_LIMITS: Mapping[Front, int] = {
+    "http": limits.HTTP_PAYLOAD,
+    "rest": limits.HTTP_PAYLOAD,
+    "url": limits.REQUEST_PAYLOAD,
+}
+_FREE_OF_PACE: Mapping[Front, int] = {"url": limits.STREAM_FREE_URL, "rest": limits.STREAM_FREE_REST}
 
 
 class Target(NamedTuple):
-    """What stands behind a route. `function` is a key of the Invoke; `route` the pattern as written."""
+    """What stands behind a route. `function` is a key of the Invoke; `route` the pattern as written.
+
+    `stage` stands before the path, "" for none. `keys` are those that let a request in; None lets everyone in.
+    """
 
     function: str
     route: str
     front: Front = "http"
     cors: Cors | None = None
     binary_media_types: tuple[str, ...] = ()
+    stage: str = ""
+    streams: bool = False
+    throttle: Throttle | None = None
+    keys: Keys | None = None
 
 
-_SERVER_ERROR = '{"message":"Internal Server Error"}'
-_SERVER_ERROR_REST = '{"message": "Internal server error"}'
-_UNAVAILABLE = '{"message":"Service Unavailable"}'
+class _Served(NamedTuple):
+    target: Target
+    bucket: Bucket | None
 
-_FAILURES: dict[Front, dict[Failure, tuple[int, str]]] = {
-    "http": {
-        "not found": (404, '{"message":"Not Found"}'),
-        "too large": (413, '{"message":"Request Entity Too Large"}'),
-        "throttled": (503, _UNAVAILABLE),
-        "function": (500, _SERVER_ERROR),
-        "timeout": (503, _UNAVAILABLE),
-    },
-    "rest": {
-        "not found": (403, '{"message":"Missing Authentication Token"}'),
-        "too large": (413, '{"message":"Request Too Long"}'),
-        "throttled": (500, _SERVER_ERROR_REST),  # (belief) the 429 of Lambda is an execution failure to a REST API
-        "function": (502, _SERVER_ERROR_REST),
-        "timeout": (504, '{"message": "Endpoint request timed out"}'),
-    },
-    "url": {
-        "not found": (404, '{"Message":null}'),
-        "too large": (413, '{"message":"Request must be smaller than 6291556 bytes for the InvokeFunction operation"}'),
-        "throttled": (429, '{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User",'
-                           '"message":"Rate Exceeded."}'),
-        "function": (502, "Internal Server Error"),
-        "timeout": (504, '{"Message":null}'),  # (belief) a function URL waits as long as the function may run
-    },
-}  # fmt: skip
 
-_REQUEST_LIMITS: dict[Front, int] = {"http": limits.HTTP_PAYLOAD, "rest": limits.HTTP_PAYLOAD, "url": limits.PAYLOAD}
-_TIMEOUTS: dict[Front, float] = {"http": limits.HTTP_TIMEOUT, "rest": limits.REST_TIMEOUT, "url": limits.TIMEOUT_MAX}
-_REQUEST_ID: dict[Front, str] = {"http": "apigw-requestid", "rest": "x-amzn-requestid", "url": "x-amzn-requestid"}
-_NOT_THE_FUNCTIONS = frozenset(  # headers that only the connection's ends or the gateway itself may set
-    (
-        *("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"),
-        *("proxy-connection", "date", "apigw-requestid", "x-amzn-requestid"),
-    )
-)
+Route = tuple[str, str, Target]
 
 
 class Gateway:
-    """Answers HTTP requests by invoking functions."""
+    """Answers HTTP requests by invoking functions. Timeouts, in seconds, are AWS's unless others are given."""
 
-    def __init__(self, invoke: Invoke, routes: Sequence[tuple[str, str, Target]] = ()) -> None:
+    def __init__(
+        self,
+        invoke: Invoke,
+        routes: Sequence[Route] = (),
+        timeouts: Mapping[Front, float] = TIMEOUTS,
+        now: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._invoke = invoke
-        self._router = Router(routes)
+        self._timeouts = timeouts
+        self._now = now
+        self._clock = clock
         self._running: set[asyncio.Task[Response | Streamed]] = set()
+        self.route(routes)
 
-    def route(self, routes: Sequence[tuple[str, str, Target]]) -> None:
-        """Replace the routes; requests under way keep theirs."""
-        self._router = Router(routes)
+    def route(self, routes: Sequence[Route]) -> None:
+        """Replace the routes; requests under way keep theirs. Buckets are full then, as after a deployment (belief)."""
+        served = [(method, path, self._served(target)) for method, path, target in routes]
+        staged = [(method, f"/{each.target.stage}{path}", each) for method, path, each in served if each.target.stage]
+        roots = [(method, path[:-1], each) for method, path, each in staged if path == f"/{each.target.stage}/"]
+        self._router = Router([*(route for route in served if not route[2].target.stage), *staged, *roots])
+        self._outside_their_stage = Router(route for route in served if route[2].target.stage)
+        kinds = {target.front for _, _, target in routes}
+        self._front: Front = kinds.pop() if len(kinds) == 1 else "http"  # of paths that no route has
 
-    def match(self, method: str, path: str) -> Match[Target] | None:
+    def _served(self, target: Target) -> _Served:
+        return _Served(target, Bucket(target.throttle, self._now()) if target.throttle else None)
+
+    def match(self, method: str, path: str) -> Match[_Served] | None:
         return self._router.match(method, path)
 
     async def __call__(self, request: Request) -> Response | Streamed:
-        """The answer to a request. Its route and path parameters are filled in here."""
+        """The answer to a request. Its stage, route and path parameters are filled in here."""
         preflight = self._preflight(request)
         if preflight is not None:
             return preflight
         found = self.match(request.method, request.path)
         if found is None:
-            others = self._router.targets_at(request.path)  # of other methods
-            return fail(others[0].front if others else "http", "not found")
-        target = found.target
-        request = request._replace(route=target.route, path_parameters=found.parameters)
-        answer = await self._integrate(request, target)
+            return self._unrouted(request)
+        target = found.target.target
+        failure, key = self._admit(request, found.target)
+        if failure:
+            return self._finish(request, target, fail(target.front, failure))
+        request = _routed(request, target, found.parameters, key)
+        trace = tracing.of_invocation(request.header("x-amzn-trace-id"))
+        answer = await self._integrate(request, target, trace)
         if isinstance(answer, Streamed):
-            return answer._replace(head=self._finish(request, target, answer.head))
-        return self._finish(request, target, answer)
+            return answer._replace(head=self._finish(request, target, answer.head, trace))
+        return self._finish(request, target, answer, trace)
 
-    def _finish(self, request: Request, target: Target, response: Response) -> Response:
+    def refuse(self, request: Request, failure: Failure) -> Response:
+        """The answer to a request that never became whole, in the words of the front end that it was for."""
+        found = self.match(request.method, request.path)
+        if found is None:
+            return self._unrouted(request)
+        return self._finish(request, found.target.target, fail(found.target.target.front, failure))
+
+    def _unrouted(self, request: Request) -> Response:
+        others = self._router.targets_at(request.path)  # of other methods
+        outside = self._outside_their_stage.match(request.method, request.path)
+        if others or outside is None:
+            front: Front = others[0].target.front if others else self._front
+            return identified(fail(front, "not found"), request, front)
+        front = outside.target.target.front
+        return identified(fail(front, "no stage"), request, front)
+
+    def _admit(self, request: Request, served: _Served) -> tuple[Failure | None, ApiKey | None]:
+        """Whether the request may pass: its size, its key, the limits of the key, those of the route [throttling]."""
+        target, bucket = served
+        failure = _oversized(request, target.front)
+        key = None
+        if failure is None and target.keys is not None:
+            key = target.keys.find(request.header("x-api-key"))
+            failure = "no key" if key is None else key.admit(self._now(), self._clock()) or None
+        if failure is None and bucket is not None and not bucket.take(self._now()):
+            failure = "throttled by the gateway"
+        return failure, key
+
+    def _finish(self, request: Request, target: Target, response: Response, trace: str = "") -> Response:
         """The headers of the function, without and with those of the gateway."""
-        response = _clean(response)
+        response = cleaned(response, target.front)
         if target.cors is not None and target.cors.origins:
             response = cors.apply(target.cors, request.header("origin"), response)
-        return response._replace(headers=(*response.headers, (_REQUEST_ID[target.front], request.request_id)))
+        return identified(response, request, target.front, trace)
 
     def _preflight(self, request: Request) -> Response | None:
-        """A configured CORS answers preflights itself, even where an OPTIONS or ANY route exists [http]."""
+        """A configured CORS answers preflights itself, even where an OPTIONS or ANY route exists [http].
+
+        They need no key and are not throttled: the browser sends no key, and they reach no route.
+        """
         if request.method != "OPTIONS" or not cors.is_preflight(request):
             return None
-        for target in self._router.targets_at(request.path):
+        for target, _ in self._router.targets_at(request.path):
             if target.cors is not None and target.cors.origins:
-                return cors.preflight(target.cors, request)
+                return identified(cors.preflight(target.cors, request), request, target.front)
         return None
 
-    async def _integrate(self, request: Request, target: Target) -> Response | Streamed:
+    async def _integrate(self, request: Request, target: Target, trace: str) -> Response | Streamed:
         if len(request.body) > _REQUEST_LIMITS[target.front]:
             return fail(target.front, "too large")
+        timeout = self._timeouts[target.front]
+        if target.streams and target.front == "rest":
+            timeout = max(timeout, limits.REST_STREAM_TIMEOUT)
         # Not cancelled at the gateway's timeout: on AWS, too, the function runs on when nobody waits any more.
-        task = asyncio.ensure_future(self._answer(request, target))
+        task = asyncio.ensure_future(self._answer(request, target, trace))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        done, _ = await asyncio.wait({task}, timeout=_TIMEOUTS[target.front])
+        done, _ = await asyncio.wait({task}, timeout=timeout)
         return task.result() if done else fail(target.front, "timeout")
 
-    async def _answer(self, request: Request, target: Target) -> Response | Streamed:
-        call = Call(target.function, _encode(request, target), request.request_id, request.header("x-amzn-trace-id"))
+    async def _answer(self, request: Request, target: Target, trace: str) -> Response | Streamed:
+        began = self._now()
         try:
-            result = await self._invoke(call)
-            if result.stream is not None and target.front == "url":
-                return await streams.opened(result.stream)
+            result = await self._invoke(Call(target.function, _encode(request, target), request.request_id, trace))
+            if result.stream is not None and target.front != "http":
+                opened = await streams.opened(result.stream, target.front)
+                return opened._replace(chunks=self._limited(opened.chunks, target, began))
             result = await streams.collected(result)
             if result.error:
                 return fail(target.front, "function")
-            return fronts.from_result(result.payload, target.front, request.header("accept"), target.binary_media_types)
+            accept, binary = request.header("accept"), target.binary_media_types
+            return checked(fronts.from_result(result.payload, target.front, accept, binary), target.front)
         except Throttled:
             return fail(target.front, "throttled")
         except PayloadTooLarge:
-            return fail(target.front, "too large")
+            return fail(target.front, "too long")
         except NotFound:  # the service was reloaded between routing and invoking
             return fail(target.front, "not found")
         except MalformedResult:
             return fail(target.front, "function")
         except ModelNotInstalled as error:
-            return _unavailable(f"{error}; {error.hint}" if error.hint else str(error))
+            return unavailable(f"{error}; {error.hint}" if error.hint else str(error))
+
+    def _limited(self, chunks: AsyncIterator[bytes], target: Target, began: float) -> AsyncIterator[bytes]:
+        if target.front == "rest":
+            end = began + limits.REST_STREAM_TIMEOUT
+            chunks = streams.timed(chunks, limits.REST_STREAM_IDLE, end, self._now)
+        return streams.paced(chunks, _FREE_OF_PACE[target.front], self._now)
 
 
-def fail(front: Front, failure: Failure) -> Response:
-    """What AWS's front end answers when no function did."""
-    status, body = _FAILURES[front][failure]
-    kind = "application/json" if body.startswith("{") else "text/plain"
-    return Response(status, (("content-type", kind),), body.encode())
+def _routed(request: Request, target: Target, parameters: Mapping[str, str], key: ApiKey | None) -> Request:
+    if target.stage:
+        path = request.path[len(target.stage) + 1 :] or "/"
+        request = request._replace(path=path, stage=target.stage)
+    if key is not None:
+        request = request._replace(api_key=key.value, api_key_id=key.id)
+    return request._replace(route=target.route, path_parameters=parameters)
 
 
-def _unavailable(message: str) -> Response:
-    body = json.dumps({"message": message}, ensure_ascii=False).encode()
-    return Response(503, (("content-type", "application/json"),), body)
+def _oversized(request: Request, front: Front) -> Failure | None:
+    """[rest] limits the URL and the header values, [http] and a function URL the request line and header values."""
+    line = len(request.method) + len(request.path) + len(request.query) + 11  # two spaces, "?" and "HTTP/1.1"
+    values = sum([len(value) for name, value in request.headers if name not in tracing.ADDED])
+    match front:
+        case "rest" if line > limits.GATEWAY_HEADERS:
+            return "long url"
+        case "rest":
+            return "long headers" if values > limits.GATEWAY_HEADERS else None
+        case "http":
+            return "long headers" if line + values > limits.GATEWAY_HEADERS else None
+        case "url":
+            return "long headers" if line + values > limits.URL_HEADERS else None
 
 
 def _encode(request: Request, target: Target) -> bytes:
@@ -176,8 +240,3 @@ def _encode(request: Request, target: Target) -> bytes:
         case "url":
             event = fronts.to_url(request)
     return msgspec.json.encode(event)
-
-
-def _clean(response: Response) -> Response:
-    kept = tuple(pair for pair in response.headers if pair[0].lower() not in _NOT_THE_FUNCTIONS)
-    return response._replace(headers=kept)

@@ -14,12 +14,14 @@ from pilotlight.values import Call, Result
 class Invocation:
     """`answered` says whether the function has answered: for a streamed answer, to its end."""
 
-    __slots__ = ("answered", "began", "request_id", "result", "source", "stream", "tail", "timer")
+    __slots__ = ("answered", "began", "client", "request_id", "result", "source", "stream", "tail", "timer")
 
-    def __init__(self, call: Call, timer: asyncio.TimerHandle) -> None:
+    client: Connection  # that has the event
+    timer: asyncio.TimerHandle  # of its timeout
+
+    def __init__(self, call: Call) -> None:
         self.request_id = call.request_id
         self.tail = call.tail
-        self.timer = timer
         self.result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self.began = time.perf_counter()
         self.answered = False

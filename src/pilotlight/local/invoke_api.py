@@ -2,57 +2,69 @@
 
     POST /2015-03-31/functions/{name}/invocations                         Invoke
     POST /2021-11-15/functions/{name}/response-streaming-invocations      InvokeWithResponseStream
+    GET  /2015-03-31/functions/{name}/configuration                       GetFunctionConfiguration
+    GET  /2015-03-31/functions/                                           ListFunctions, all on one page
 
-Sources: docs.aws.amazon.com/lambda/latest/api/API_Invoke.html and API_InvokeWithResponseStream.html; shapes and error
-names as in botocore's service model.
+Sources: docs.aws.amazon.com/lambda/latest/api/API_Invoke.html and API_InvokeWithResponseStream.html; shapes and names
+as in botocore's service model; texts, and the name of the error for a request that is too large, as the service's
+answers are quoted in public reports. What its Java parser says of wrong JSON is not reproduced, only what it begins
+with. A dry run checks what there is to check: name, qualifier, payload; there are no permissions here.
 """
 
-import asyncio
 import binascii
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Literal
+import platform
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NoReturn, Protocol
 from urllib.parse import unquote
 
 import msgspec
 
 from pilotlight import limits
-from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge, PilotlightError, Throttled
-from pilotlight.events import Request, Response
-from pilotlight.local import eventstream
+from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
+from pilotlight.events import Headers, Request, Response
+from pilotlight.local import eventstream, tracing
+from pilotlight.local.process import ACCOUNT, arn, region
 from pilotlight.local.streams import Streamed, collected
+from pilotlight.project import Function
 from pilotlight.values import Call, Invoke, Result
 
-_INVOKE = ("/2015-03-31/functions/", "/invocations")
-_STREAM = ("/2021-11-15/functions/", "/response-streaming-invocations")
-PREFIXES = (_INVOKE[0], _STREAM[0])
+PREFIXES = ("/2015-03-31/functions", "/2021-11-15/functions")
 
-Fault = Literal["User", "Service"]
+_ONLY = "of the Lambda API, only Invoke, ListFunctions and GetFunctionConfiguration are served on this machine"
+
+
+class Functions(Protocol):
+    """What the API needs to know of the functions: `pool.Pool`."""
+
+    def resolve(self, name: str) -> str: ...
+
+    def function(self, key: str) -> Function: ...
+
+    def functions(self) -> Sequence[Function]: ...
 
 
 class _Refused(Exception):
-    """A request that is answered with one of the API's errors."""
+    """A request that is answered with one of the API's errors; `fields` are its body."""
 
-    def __init__(self, status: int, kind: str, message: str, fault: Fault = "User") -> None:
-        super().__init__(message)
+    def __init__(self, status: int, kind: str, **fields: str | None) -> None:
+        super().__init__(kind)
         self.status = status
         self.kind = kind
-        self.fault = fault
+        self.fields = fields
 
 
 class InvokeApi:
-    """Answers Invoke requests. `resolve` gives the key that a name means, or raises NotFound."""
+    """Answers Invoke requests. `accept` takes an asynchronous one; it is False when no more can wait."""
 
-    def __init__(self, invoke: Invoke, resolve: Callable[[str], str]) -> None:
+    def __init__(self, invoke: Invoke, functions: Functions, accept: Callable[[Call], bool]) -> None:
         self._invoke = invoke
-        self._resolve = resolve
-        self._running: set[asyncio.Task[None]] = set()
+        self._functions = functions
+        self._accept = accept
 
     async def __call__(self, request: Request) -> Response | Streamed:
         try:
             answer = await self._route(request)
-        except (InvokeError, ModelNotInstalled) as error:
-            answer = _refuse(_translate(error))
         except _Refused as refused:
             answer = _refuse(refused)
         number = ("x-amzn-requestid", request.request_id)
@@ -61,85 +73,150 @@ class InvokeApi:
         return answer._replace(headers=(*answer.headers, number))
 
     async def _route(self, request: Request) -> Response | Streamed:
-        prefix, suffix = _STREAM if request.path.startswith(_STREAM[0]) else _INVOKE
-        if request.method != "POST" or not request.path.endswith(suffix):
-            raise _Refused(404, "UnknownOperationException", "of the Lambda API, only Invoke is served on this machine")
-        call = _call(request, request.path.removeprefix(prefix).removesuffix(suffix))
-        call = call._replace(function=self._resolve(call.function))
-        match request.header("x-amz-invocation-type") or "RequestResponse":
-            case "RequestResponse":
-                _check(call.payload, limits.PAYLOAD, "InvokeFunction")
-                result = await self._invoke(call)
-                return _stream(result) if suffix == _STREAM[1] else _answer(await collected(result))
-            case "Event" if suffix != _STREAM[1]:
-                _check(call.payload, limits.EVENT_PAYLOAD, "InvokeAsync")
-                return self._start(call)
-            case "DryRun":
-                return Response(204)
-            case other:
-                known = "RequestResponse, DryRun" if suffix == _STREAM[1] else "Event, RequestResponse, DryRun"
-                text = f"Value '{other}' at 'invocationType' is not one of {known}"
-                raise _Refused(400, "InvalidParameterValueException", text)
+        match request.method, request.path.split("/"):
+            case "POST", ["", "2015-03-31", "functions", name, "invocations"]:
+                return await self._called(request, name, streams=False)
+            case "POST", ["", "2021-11-15", "functions", name, "response-streaming-invocations"]:
+                return await self._called(request, name, streams=True)
+            case "GET", ["", "2015-03-31", "functions", name, "configuration"]:
+                return _json(_configuration(self._functions.function(self._key(request, name))))
+            case "GET", ["", "2015-03-31", "functions"] | ["", "2015-03-31", "functions", ""]:
+                return _json({"Functions": [_configuration(each) for each in self._functions.functions()]})
+            case _:
+                raise _Refused(404, "UnknownOperationException", Message=_ONLY)
+
+    async def _called(self, request: Request, name: str, *, streams: bool) -> Response | Streamed:
+        kind = _choice(request, "x-amz-invocation-type", _STREAM_TYPES if streams else _INVOCATION_TYPES)
+        call = _call(request, self._key(request, name))
+        _check(call.payload, kind)
+        if kind == "DryRun":
+            return Response(204)
+        if kind == "Event":
+            return self._start(call)
+        try:
+            result = await self._invoke(call)
+        except (InvokeError, ModelNotInstalled) as error:
+            raise self._translate(error, call) from None
+        return _stream(call, result) if streams else _answer(call, await collected(result))
 
     def _start(self, call: Call) -> Response:
-        task = asyncio.ensure_future(self._run(call))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return Response(202)
+        """Without log and client context, which are for synchronous invocations only."""
+        if not self._accept(call._replace(tail=False, client_context="")):
+            raise _Refused(
+                429, "TooManyRequestsException", Reason="CallerRateLimitExceeded", Type="User", message="Rate exceeded"
+            )
+        return Response(202, _traced(call))
 
-    async def _run(self, call: Call) -> None:
+    def _key(self, request: Request, written: str) -> str:
+        name, version = _name(unquote(written), dict(request.query_pairs()).get("Qualifier", ""))
+        if version not in ("", "$LATEST"):  # on this machine there is no other
+            raise _not_found(f"{name}:{version}")
         try:
-            await collected(await self._invoke(call))
-        except PilotlightError:
-            return  # nobody waits: an Event whose function never ran is dropped, as Lambda drops it in the end
+            return self._functions.resolve(name)
+        except NotFound as error:
+            raise _not_found(f"{name}:{version}" if version else name, error.hint) from None
+
+    def _translate(self, error: InvokeError | ModelNotInstalled, call: Call) -> _Refused:
+        match error:
+            case NotFound():
+                return _not_found(call.function)
+            case Throttled():
+                limit = "Reserved" if self._functions.function(call.function).concurrency else ""
+                limit += "FunctionConcurrentInvocationLimitExceeded" if limit else "ConcurrentInvocationLimitExceeded"
+                return _Refused(429, "TooManyRequestsException", Reason=limit, Type="User", message="Rate Exceeded.")
+            case PayloadTooLarge():
+                return _too_large(str(error))
+            case _:
+                text = f"{error}; {error.hint}" if error.hint else str(error)
+                return _Refused(500, "ServiceException", Type="Service", Message=text)
 
 
-def _call(request: Request, name: str) -> Call:
+# what a request says
+
+_INVOCATION_TYPES = ("RequestResponse", "Event", "DryRun")
+_STREAM_TYPES = ("RequestResponse", "DryRun")
+
+
+def _call(request: Request, key: str) -> Call:
     return Call(
-        function_name(unquote(name), dict(request.query_pairs()).get("Qualifier", "")),
+        key,
         request.body or b"{}",
         request.request_id,
-        request.header("x-amzn-trace-id"),
+        tracing.of_invocation(request.header("x-amzn-trace-id")),
         _client_context(request.header("x-amz-client-context")),
-        request.header("x-amz-log-type") == "Tail",
+        _choice(request, "x-amz-log-type", ("None", "Tail")) == "Tail",
     )
 
 
-def function_name(text: str, qualifier: str = "") -> str:
-    """The name in `name`, `name:$LATEST`, `123456789012:function:name` or a whole ARN. Raises NotFound."""
-    name, _, own_qualifier = text.rpartition(":function:")[2].partition(":")
-    version = qualifier or own_qualifier
-    if version not in ("", "$LATEST"):
-        raise NotFound(f"Function not found: {name}:{version}", "on this machine there is only $LATEST")
-    return name
+def _choice(request: Request, header: str, values: Sequence[str]) -> str:
+    """One of `values`, the first when the header is absent."""
+    value = request.header(header) or values[0]
+    if value not in values:
+        name = {"x-amz-invocation-type": "invocationType", "x-amz-log-type": "logType"}[header]
+        constraint = f"Member must satisfy enum value set: [{', '.join(values)}]"
+        _refuse_value(f"Value {value} at '{name}' failed to satisfy constraint: {constraint}")
+    return value
+
+
+def _refuse_value(text: str) -> NoReturn:
+    raise _Refused(400, "InvalidParameterValueException", Type="User", message=text)
+
+
+def _name(text: str, qualifier: str) -> tuple[str, str]:
+    """Name and version in `name`, `name:$LATEST`, `123456789012:function:name` or a whole ARN; "" for no version."""
+    name, _, version = text.rpartition("function:")[2].partition(":")
+    if qualifier and version and qualifier != version:
+        _refuse_value("The derived qualifier from the function name does not match the specified qualifier.")
+    return name, qualifier or version
+
+
+def _not_found(name: str, hint: str = "") -> _Refused:
+    """`hint` is for a bare name that two services have, which on Lambda cannot be."""
+    text = f"Function not found: arn:aws:lambda:{region()}:{ACCOUNT}:function:{name}"
+    return _Refused(404, "ResourceNotFoundException", Type="User", Message=f"{text} ({hint})" if hint else text)
 
 
 def _client_context(header: str) -> str:
     """The JSON object that the header carries as base64, written in ASCII on one line: it becomes a header again."""
     if not header:
         return ""
+    if len(header) > limits.CLIENT_CONTEXT:  # the limit is documented, what the service then says is not
+        text = f"Client context must not be longer than {limits.CLIENT_CONTEXT} bytes."
+        raise _Refused(400, "InvalidRequestContentException", Type="User", message=text)
     try:
         fields = json.loads(binascii.a2b_base64(header))
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         text = "Client context must be a valid Base64-encoded JSON object."
-        raise _Refused(400, "InvalidRequestContentException", text)
+        raise _Refused(400, "InvalidRequestContentException", Type=None, message=text)
     return json.dumps(fields)
 
 
-def _check(payload: bytes, limit: int, operation: str) -> None:
-    if len(payload) > limit:
-        raise PayloadTooLarge(f"Request must be smaller than {limit} bytes for the {operation} operation")
+def _check(payload: bytes, kind: str) -> None:
+    if len(payload) > limits.REQUEST_PAYLOAD:
+        limit = limits.REQUEST_PAYLOAD
+        raise _too_large(f"Request must be smaller than {limit} bytes for the InvokeFunction operation")
+    if kind == "Event" and len(payload) > limits.EVENT_PAYLOAD:
+        size, limit = len(payload), limits.EVENT_PAYLOAD
+        raise _too_large(f"{size} byte payload is too large for the Event invocation type (limit {limit} bytes)")
     try:
         msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        text = f"Could not parse request body into json: {error}"
-        raise _Refused(400, "InvalidRequestContentException", text) from None
+        text = f"Could not parse request body into json: Could not parse payload into json: {error}"
+        raise _Refused(400, "InvalidRequestContentException", Type="User", message=text) from None
 
 
-def _answer(result: Result) -> Response:
-    headers = [("content-type", "application/json"), ("x-amz-executed-version", "$LATEST")]
+def _too_large(text: str) -> _Refused:
+    """Not RequestTooLargeException, as the API's model calls it."""
+    return _Refused(413, "RequestEntityTooLargeException", Message=text)
+
+
+# what is answered
+
+
+def _answer(call: Call, result: Result) -> Response:
+    headers = [("content-type", "application/json"), *_executed(call)]
     if result.error:
         headers.append(("x-amz-function-error", result.error))
     if result.log:
@@ -147,8 +224,16 @@ def _answer(result: Result) -> Response:
     return Response(200, tuple(headers), result.payload)
 
 
-def _stream(result: Result) -> Streamed:
-    headers = (("content-type", eventstream.MEDIA_TYPE), ("x-amz-executed-version", "$LATEST"))
+def _executed(call: Call) -> Headers:
+    return (("x-amz-executed-version", "$LATEST"), *_traced(call))
+
+
+def _traced(call: Call) -> Headers:
+    return (("x-amzn-trace-id", call.trace_id),) if call.trace_id else ()
+
+
+def _stream(call: Call, result: Result) -> Streamed:
+    headers = (("content-type", eventstream.MEDIA_TYPE), *_executed(call))
     return Streamed(Response(200, headers), _events(result))
 
 
@@ -168,22 +253,30 @@ async def _events(result: Result) -> AsyncIterator[bytes]:
     yield eventstream.message("InvokeComplete", "application/json", json.dumps(end).encode())
 
 
-def _translate(error: InvokeError | ModelNotInstalled) -> _Refused:
-    match error:
-        case NotFound():
-            return _Refused(404, "ResourceNotFoundException", f"{error} ({error.hint})" if error.hint else str(error))
-        case Throttled():
-            return _Refused(429, "TooManyRequestsException", str(error))
-        case PayloadTooLarge():
-            return _Refused(413, "RequestTooLargeException", str(error))
-        case _:
-            text = f"{error}; {error.hint}" if error.hint else str(error)
-            return _Refused(503, "ServiceException", text, "Service")
+def _configuration(function: Function) -> dict[str, object]:
+    """What `pilotlight.toml` says, under Lambda's names. A function that cannot run has failed."""
+    state = {"State": "Failed", "StateReason": function.defect} if function.defect else {"State": "Active"}
+    snapshots = {"ApplyOn": "PublishedVersions" if function.snapstart else "None", "OptimizationStatus": "Off"}
+    return {
+        "FunctionName": function.key,
+        "FunctionArn": arn(function),
+        "Handler": function.handler,
+        "Timeout": function.timeout,
+        "MemorySize": function.memory,
+        "EphemeralStorage": {"Size": function.tmp},
+        "Environment": {"Variables": dict(function.environment)},
+        "Architectures": ["arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"],
+        "SnapStart": snapshots,
+        "PackageType": "Zip",
+        "Version": "$LATEST",
+        **state,
+    }
+
+
+def _json(value: object) -> Response:
+    return Response(200, (("content-type", "application/json"),), json.dumps(value).encode())
 
 
 def _refuse(refused: _Refused) -> Response:
-    fields = {"Type": refused.fault, "Message": str(refused), "message": str(refused)}  # botocore reads either
-    if refused.status == 429:
-        fields["Reason"] = "ReservedFunctionConcurrentInvocationLimitExceeded"
     headers = (("content-type", "application/json"), ("x-amzn-errortype", refused.kind))
-    return Response(refused.status, headers, json.dumps(fields).encode())
+    return Response(refused.status, headers, json.dumps(refused.fields).encode())

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 from pilotlight import limits
 from pilotlight.errors import NotFound, PayloadTooLarge
 from pilotlight.local.fleet import Fleet
+from pilotlight.local.host import Host
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
@@ -23,7 +24,10 @@ Log = Callable[[str, str], None]  # the function's key, a line
 class Pool:
     """Runs functions (`values.Invoke`). `memory` is what all environments may have together, in MB."""
 
-    def __init__(self, log: Log, memory: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, log: Log, memory: int, clock: Callable[[], float] = time.monotonic, host: Host | None = None
+    ) -> None:
+        self.host = host or Host()
         self._log = log
         self._memory = memory
         self._clock = clock
@@ -43,6 +47,7 @@ class Pool:
         for key, function in wanted.items():
             if key not in self._fleets:
                 self._fleets[key] = Fleet(self, function)
+                self._fleets[key].prepare()
 
     async def __call__(self, call: Call, /) -> Result:
         """Invoke a function. Raises NotFound, Throttled, PayloadTooLarge or ModelNotInstalled."""
@@ -62,6 +67,15 @@ class Pool:
             return keys[0]
         hint = f"it is one of {', '.join(sorted(keys))}" if keys else ""
         raise NotFound(f"Function not found: {name}", hint)
+
+    def function(self, key: str) -> Function:
+        """The function of that key, as it is set now. Raises NotFound."""
+        if key not in self._fleets:
+            raise NotFound(f"Function not found: {key}")
+        return self._fleets[key].function
+
+    def functions(self) -> list[Function]:
+        return [fleet.function for fleet in self._fleets.values()]
 
     def environments(self) -> dict[str, int]:
         """How many environments each function has."""
@@ -107,7 +121,7 @@ class Pool:
         return [*self._fleets.values(), *self._retired]
 
     def _stop_longest_idle(self) -> bool:
-        idle = [(since, fleet, each) for fleet in self._all() for each, since in fleet.idle.items()]
+        idle = [(since, fleet, each) for fleet in self._all() for each, since in fleet.at_rest().items()]
         if idle:
             _, fleet, environment = min(idle, key=lambda entry: entry[0])
             fleet.dismiss(environment)
@@ -120,9 +134,10 @@ class Pool:
         self._retired = {fleet for fleet in self._retired if not fleet.is_done}
         now = self._clock()
         for fleet in self._all():
-            for environment in [each for each, since in fleet.idle.items() if now - since >= fleet.function.idle]:
+            for environment in [each for each, since in fleet.at_rest().items() if now - since >= fleet.function.idle]:
                 fleet.dismiss(environment)
 
     async def close(self) -> None:
         """Kill every environment."""
         await asyncio.gather(*(fleet.close() for fleet in self._all()))
+        await self.host.close()

@@ -4,19 +4,18 @@ A function sees what it sees on Lambda: the variables of docs.aws.amazon.com/lam
 configuration-envvars.html and those of its settings, not the shell that started the server.
 """
 
-import asyncio
 import os
 import shutil
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import pilotlight
 from pilotlight.function.runtime import INVOKE_MODE
+from pilotlight.local.isolation import Level
 from pilotlight.project import Function
 
 ACCOUNT = "000000000000"
@@ -52,8 +51,9 @@ def command(function: Function) -> list[str]:
     return [python, "-c", _LOOP]
 
 
-def variables(function: Function, runtime_api: str, folder: Path) -> dict[str, str]:
-    """Every variable of the environment. `folder` is the environment's own: its temporary files go there."""
+def variables(function: Function, runtime_api: str, folder: Path, level: Level) -> dict[str, str]:
+    """Every variable of the environment. `folder` is the environment's own: its temporary files go there, unless it
+    has a /tmp of its own."""
     python = interpreter(function.root)
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     streams = {INVOKE_MODE: "RESPONSE_STREAM"} if function.streams else {}
@@ -64,20 +64,22 @@ def variables(function: Function, runtime_api: str, folder: Path) -> dict[str, s
         "LANG": "C.UTF-8",  # Lambda's en_US.UTF-8 is the same encoding, but not every machine has that locale
         "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": ":".join(_import_path(function.root, python, folder)),
-        "TMPDIR": str(folder),
+        **({} if level == "namespace" else {"TMPDIR": str(folder)}),
         "TZ": ":UTC",
         **function.environment,
     }
 
 
 def _lambda_variables(function: Function, runtime_api: str) -> Mapping[str, str]:
+    several = function.environment_concurrency
     return {
+        **({"AWS_LAMBDA_MAX_CONCURRENCY": str(several)} if several > 1 else {}),
         "AWS_DEFAULT_REGION": region(),
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "AWS_LAMBDA_FUNCTION_NAME": function.key,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if function.snapstart else "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.key}",
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[$LATEST]{uuid.uuid4().hex}",
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
@@ -106,19 +108,3 @@ def make_folder() -> Path:
 
 def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-
-
-class Watch(asyncio.SubprocessProtocol):
-    """Tells when a process has started, with its id, and when it has ended, with its status."""
-
-    def __init__(self, started: Callable[[int], None], exited: Callable[[int], None]) -> None:
-        self._started = started
-        self._exited = exited
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.SubprocessTransport, transport)  # uvloop's is none by name
-        self._started(self._transport.get_pid() or 0)
-
-    def process_exited(self) -> None:
-        self._exited(self._transport.get_returncode() or 0)
-        self._transport.close()

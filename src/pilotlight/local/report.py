@@ -4,19 +4,73 @@ import json
 import math
 import signal
 from pathlib import Path
+from typing import NamedTuple
 
 from pilotlight.values import Result
 
 
-def lines(request_id: str, seconds: float, init_seconds: float, memory: int, peak: int) -> str:
-    """`memory` and `peak` in MB. Since August 2025 Lambda bills the init phase as well, so it counts as billed."""
-    billed = math.ceil((seconds + init_seconds) * 1000)
-    init = f"\tInit Duration: {init_seconds * 1000:.2f} ms" if init_seconds else ""
-    return (
-        f"END RequestId: {request_id}\n"
-        f"REPORT RequestId: {request_id}\tDuration: {seconds * 1000:.2f} ms\tBilled Duration: {billed} ms"
-        f"\tMemory Size: {memory} MB\tMax Memory Used: {peak} MB{init}\n"
-    )
+class Init(NamedTuple):
+    """What came before the first invocation, in seconds: the init phase, and with SnapStart the restore phase."""
+
+    seconds: float = 0.0
+    restore: float = 0.0
+
+    def ended(self, seconds: float) -> "Init":
+        """With a phase that took `seconds`: the first is init, the one after it restores."""
+        return self._replace(restore=seconds) if self.seconds else self._replace(seconds=seconds)
+
+
+class Report(NamedTuple):
+    """One invocation, as Lambda's platform log tells of it. `memory` and `peak` in MB; `error` is an error type."""
+
+    request_id: str
+    seconds: float
+    init: Init
+    memory: int
+    peak: int
+    error: str = ""
+
+    def lines(self) -> str:
+        """END and REPORT. Since August 2025 Lambda bills the init phase as well, so it counts as billed.
+
+        Init of SnapStart is not billed, and not told of: the snapshot was made before.
+        """
+        restored = self.init.restore
+        billed = math.ceil((self.seconds + (0 if restored else self.init.seconds)) * 1000)
+        return (
+            f"END RequestId: {self.request_id}\n"
+            f"REPORT RequestId: {self.request_id}\tDuration: {self.seconds * 1000:.2f} ms\tBilled Duration: {billed} ms"
+            f"\tMemory Size: {self.memory} MB\tMax Memory Used: {self.peak} MB{self._phase()}{_status(self.error)}\n"
+        )
+
+    def _phase(self) -> str:
+        if self.init.restore:
+            milliseconds = self.init.restore * 1000
+            return f"\tRestore Duration: {milliseconds:.2f} ms\tBilled Restore Duration: {math.ceil(milliseconds)} ms"
+        return f"\tInit Duration: {self.init.seconds * 1000:.2f} ms" if self.init.seconds else ""
+
+
+def _status(error: str) -> str:
+    if error == "Sandbox.Timedout":
+        return "\tStatus: timeout"
+    return f"\tStatus: error\tError Type: {error}" if error else ""
+
+
+def init(seconds: float, status: str, error: str = "") -> str:
+    """The line about an init phase that did not succeed."""
+    kind = f"\tError Type: {error}" if error else ""
+    return f"INIT_REPORT Init Duration: {seconds * 1000:.2f} ms\tPhase: init\tStatus: {status}{kind}"
+
+
+def kind(result: Result) -> str:
+    """The error type that ended an invocation before the function could answer; "" for all that it did itself."""
+    if not result.error:
+        return ""
+    try:
+        error = json.loads(result.payload)["errorType"]
+    except (ValueError, TypeError, KeyError):
+        return ""
+    return error if isinstance(error, str) and error.startswith(("Runtime.Ex", "Runtime.Out", "Sandbox.")) else ""
 
 
 def peak_memory(pid: int) -> int:

@@ -17,7 +17,9 @@ from pilotlight.local.streams import Stream
 
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Too Large"}
 
-ACCEPTED = b'{"status":"OK"}\n'
+_HEAD = 131_072  # bytes: more than any head of a runtime client has, with an error cause in a header
+
+_ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
 
 
 class RuntimeRequest(NamedTuple):
@@ -57,6 +59,8 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._body = bytearray()
         self._stream: Stream | None = None
+        self._has_head = False
+        self._read = 0  # bytes, while there is no whole head
 
     # asyncio.Protocol
 
@@ -64,10 +68,13 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
 
     def data_received(self, data: bytes) -> None:
+        self._read += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.close()
+        if not self._has_head and self._read > _HEAD:
+            self.close()  # the parser would join it again and again
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -82,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        self._has_head = True
         if self._headers.get("lambda-runtime-function-response-mode") == "streaming" and self._url.endswith(
             b"/response"
         ):
@@ -120,14 +128,18 @@ class Connection(asyncio.Protocol):
 
     # replies
 
-    def reply(self, status: int, body: bytes = ACCEPTED, headers: Mapping[str, str] | None = None) -> None:
-        """Send one answer; nothing happens when the client is gone. Header values hold no line breaks."""
+    def accept(self) -> None:
+        """The one answer to everything that is as it should be."""
+        if self._transport is not None:
+            self._transport.write(_ACCEPTED)
+
+    def reply(self, status: int, body: bytes, headers: str = "") -> None:
+        """Send one answer; nothing happens when the client is gone. `headers` are whole lines."""
         if self._transport is None:
             return
-        extra = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n{extra}\r\n"
+            f"Content-Length: {len(body)}\r\n{headers}\r\n"
         )
         self._transport.write(head.encode("latin-1") + body)
 

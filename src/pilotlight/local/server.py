@@ -16,15 +16,21 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+import msgspec
 import uvicorn
 import watchfiles
 
 from pilotlight import project
 from pilotlight.errors import PortError, ProjectError
 from pilotlight.events import Request, Response
+from pilotlight.local.asynchronous import EventQueue
 from pilotlight.local.describe import Describer, Description
 from pilotlight.local.gateway import Gateway, Target
+from pilotlight.local.host import Host
+from pilotlight.local.http_protocol import Protocol
 from pilotlight.local.invoke_api import InvokeApi
+from pilotlight.local.isolation import Level
+from pilotlight.local.keys import KeyRing, Made
 from pilotlight.local.playground import Playground
 from pilotlight.local.pool import Pool
 from pilotlight.local.web import App
@@ -40,22 +46,28 @@ _IGNORED = watchfiles.DefaultFilter(ignore_dirs=(*watchfiles.DefaultFilter.ignor
 class Reporter(NamedTuple):
     """What the server tells its user, as it happens."""
 
-    listening: Callable[[str, Sequence[Function]], None]
+    listening: Callable[[str, Sequence[Function], Level], None]
     function_log: Callable[[str, str], None]
     request: Callable[[Request, Response, float], None]
     described: Callable[[Function, Description], None]
     reloaded: Callable[[Sequence[str]], None]
     refused: Callable[[ProjectError], None]
+    keys: Callable[[Sequence[Made]], None]
 
 
 class Options(NamedTuple):
-    """`memory` in MB: what all environments may have together, by their settings."""
+    """`memory` in MB: what all environments may have together, by their settings.
+
+    `isolation` None is the strongest that the kernel offers. With `fork_server` every function runs as with SnapStart.
+    """
 
     folders: tuple[Path, ...]
     host: str = "127.0.0.1"
     port: int = 8080
     memory: int = 0
     reload: bool = True
+    isolation: Level | None = None
+    fork_server: bool = False
 
 
 def machine_memory() -> int:
@@ -89,41 +101,49 @@ def load(folders: Sequence[Path]) -> list[Project]:
 
 
 async def serve(options: Options, reporter: Reporter) -> None:
-    """Serve until SIGINT or SIGTERM. Raises ProjectError or PortError before the first request is taken."""
+    """Serve until SIGINT or SIGTERM. Raises UsageError before the first request is taken."""
     projects = load(options.folders)
     _allow_open_files()
     listener = listen(options.host, options.port)
-    server = Server(projects, options, reporter)
+    host = Host(options.isolation)
     try:
-        await server.run(listener)
+        level = await host.level()
+        await Server(projects, options._replace(isolation=level), reporter, host).run(listener)
     finally:
+        await host.close()
         listener.close()
 
 
 class Server:
     """See the module."""
 
-    def __init__(self, projects: Sequence[Project], options: Options, reporter: Reporter) -> None:
+    def __init__(self, projects: Sequence[Project], options: Options, reporter: Reporter, host: Host) -> None:
         self._projects = list(projects)
         self._options = options
         self._reporter = reporter
-        self._pool = Pool(reporter.function_log, options.memory or machine_memory())
+        self._pool = Pool(reporter.function_log, options.memory or machine_memory(), host=host)
+        self._events = EventQueue(self._pool, self._pool.function, reporter.function_log)
         self._gateway = Gateway(self._pool)
+        self._keys = KeyRing(os.environ)
         self._describer = Describer(reporter.described)
         self._playground = Playground(self._describer.descriptions)
         self._deploy()
 
     def _deploy(self, renewed: Collection[str] = ()) -> None:
-        functions = [function for each in self._projects for function in each.functions]
+        functions = [self._as_served(function) for each in self._projects for function in each.functions]
         self._pool.deploy(functions, renewed)
-        self._gateway.route(routes(self._projects))
+        self._gateway.route(routes(self._projects, self._keys))
         self._playground.show(functions)
 
+    def _as_served(self, function: Function) -> Function:
+        return msgspec.structs.replace(function, snapstart=True) if self._options.fork_server else function
+
     async def run(self, listener: socket.socket) -> None:
-        app = App(self._gateway, InvokeApi(self._pool, self._pool.resolve), self._playground, self._reporter.request)
+        api = InvokeApi(self._pool, self._pool, self._events.accept)
+        app = App(self._gateway, api, self._playground, self._reporter.request)
         logging.getLogger("uvicorn.error").addFilter(_is_news)
         web = _Web(uvicorn.Config(
-            app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
             proxy_headers=False, timeout_graceful_shutdown=_GRACE_SECONDS + 2,
         ), lambda: self._start(listener))  # fmt: skip
         work = [web.beside(self._reap())]
@@ -136,6 +156,7 @@ class Server:
                 task.cancel()
             ends = await asyncio.gather(*work, return_exceptions=True)
             await self._describer.close()
+            await self._events.close()
             await self._pool.close()
         for end in ends:
             if isinstance(end, Exception):
@@ -144,7 +165,12 @@ class Server:
     def _start(self, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
         self._describe(self._projects)
-        self._reporter.listening(f"http://{host}:{port}", [f for each in self._projects for f in each.functions])
+        self._reporter.listening(
+            f"http://{host}:{port}",
+            [f for each in self._projects for f in each.functions],
+            self._options.isolation or "none",
+        )
+        self._tell_keys()
 
     async def _reap(self) -> None:
         while True:
@@ -169,6 +195,7 @@ class Server:
         try:
             projects = [project.load(each.root) if each.root in stale else each for each in self._projects]
             project.check_routes(projects)
+            routes(projects, self._keys)  # which checks keys that are new
         except ProjectError as error:
             self._reporter.refused(error)
             return
@@ -178,6 +205,12 @@ class Server:
         self._deploy(renewed=[function.key for each in renewed for function in each.functions])
         self._describe(renewed)
         self._reporter.reloaded([each.name for each in renewed])
+        self._tell_keys()
+
+    def _tell_keys(self) -> None:
+        made = self._keys.told()
+        if made:
+            self._reporter.keys(made)
 
     def _describe(self, projects: Sequence[Project]) -> None:
         for function in [function for each in projects for function in each.functions]:
@@ -202,9 +235,17 @@ def _forget_bytecode(changed: Sequence[Path]) -> None:
             compiled.unlink(missing_ok=True)
 
 
+_NO_NEWS = (
+    "ASGI callable returned without completing response.",  # why a streamed answer broke off is in the function's log
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
+    "No supported WebSocket library detected.",
+)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether uvicorn says what is not known: that a streamed answer broke off is in the function's log."""
-    return record.msg != "ASGI callable returned without completing response."
+    """Whether uvicorn says what its user does not know, or can do something about."""
+    return not str(record.msg).startswith(_NO_NEWS)
 
 
 class _Web(uvicorn.Server):
@@ -251,15 +292,25 @@ class _Web(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def routes(projects: Sequence[Project]) -> list[tuple[str, str, Target]]:
-    """The gateway's routes: `(method, path, target)`."""
+def routes(projects: Sequence[Project], keys: KeyRing) -> list[tuple[str, str, Target]]:
+    """The gateway's routes: `(method, path, target)`. Raises ProjectError for a key that AWS would refuse."""
     return [
-        (
-            route.method,
-            route.path,
-            Target(function.key, str(route), function.front, each.cors, function.binary_media_types),
-        )
+        (route.method, route.path, _target(each, function, str(route), keys))
         for each in projects
         for function in each.functions
         for route in function.routes
     ]
+
+
+def _target(service: Project, function: Function, route: str, keys: KeyRing) -> Target:
+    return Target(
+        function.key,
+        route,
+        function.front,
+        service.cors,
+        function.binary_media_types,
+        function.stage,
+        function.streams,
+        function.throttle,
+        keys.of(service.name, service.usage_plans) if function.api_key else None,
+    )

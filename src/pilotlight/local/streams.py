@@ -1,11 +1,13 @@
 """Answers on their way: from the connection of a runtime to the caller, chunk by chunk.
 
-Source: docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html.
+Sources: docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html, docs.aws.amazon.com/apigateway/
+latest/developerguide/response-transfer-mode.html.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from pilotlight import fronts, limits
@@ -18,7 +20,7 @@ from pilotlight.values import Stream as AnyStream
 _HIGH, _LOW = 65_536, 16_384  # bytes that wait when reading stops, and when it goes on
 _PRELUDE = "application/vnd.awslambda.http-integration-response"
 _PRELUDE_END = bytes(8)
-_PRELUDE_SIZE = 65_536  # bytes, more than headers have
+_PRELUDE_SIZES = {"url": 65_536, "rest": limits.STREAM_PRELUDE_REST}  # of a URL: more than headers have (belief)
 
 
 class Stream:
@@ -117,22 +119,25 @@ async def collected(result: Result) -> Result:
     return end._replace(payload=b"".join(chunks))
 
 
-async def opened(stream: AnyStream) -> Streamed:
-    """What a function URL makes of a streamed answer: a prelude gives status and headers, if there is one.
+async def opened(stream: AnyStream, front: str = "url") -> Streamed:
+    """What a function URL or a REST API makes of a streamed answer: a prelude gives status and headers.
 
-    Raises `MalformedResult` for a prelude that is none or not whole.
+    Without one a function URL takes all for the body, and a REST API refuses it. Raises `MalformedResult` then, and for
+    a prelude that is not whole.
     """
     chunks = aiter(stream)
     if stream.content_type != _PRELUDE:
+        if front == "rest":
+            raise MalformedResult("a REST API needs the prelude of a streamed answer")
         kind = stream.content_type or "application/octet-stream"
         return Streamed(Response(200, (("content-type", kind),)), _body(b"", chunks, stream))
     read = b""
     async for chunk in chunks:
         head, end, rest = (read + chunk).partition(_PRELUDE_END)
         if end:
-            return Streamed(fronts.from_head(head), _body(rest, chunks, stream))
+            return Streamed(fronts.from_head(head, front), _body(rest, chunks, stream))
         read = head
-        if len(read) > _PRELUDE_SIZE:
+        if len(read) > _PRELUDE_SIZES[front]:
             break
     raise MalformedResult("the answer has no whole prelude")
 
@@ -144,3 +149,36 @@ async def _body(first: bytes, chunks: AsyncIterator[bytes], stream: AnyStream) -
         yield chunk
     if stream.ended.result().error:
         raise Cut
+
+
+async def paced(
+    chunks: AsyncIterator[bytes],
+    free: int,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[bytes]:
+    """The chunks with AWS's bandwidth: the first `free` bytes as they come, then so many a second."""
+    ready = 0.0
+    async for chunk in chunks:
+        free -= len(chunk)
+        if free < 0:
+            wait = ready - now()
+            if wait > 0:
+                await sleep(wait)
+            ready = now() + min(len(chunk), -free) / limits.STREAM_RATE
+        yield chunk
+
+
+async def timed(
+    chunks: AsyncIterator[bytes], idle: float, end: float, now: Callable[[], float] = time.monotonic
+) -> AsyncIterator[bytes]:
+    """The chunks as long as one comes within `idle` seconds, and before the time `end`; then `Cut`."""
+    while True:
+        try:
+            async with asyncio.timeout(max(0.0, min(idle, end - now()))):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Cut from None
+        yield chunk

@@ -6,14 +6,14 @@ Plain ASGI under uvicorn, no framework in the hot path.
 import asyncio
 import contextlib
 import time
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from pilotlight import limits
 from pilotlight.events import Headers, Request, Response
-from pilotlight.local import invoke_api
-from pilotlight.local.gateway import Gateway, fail
+from pilotlight.local import invoke_api, tracing
+from pilotlight.local.answers import fail
+from pilotlight.local.gateway import Gateway
 from pilotlight.local.streams import Cut, Streamed
 
 Scope = MutableMapping[str, Any]
@@ -49,7 +49,7 @@ class App:
         request = _request(scope)
         try:
             body = await _read(receive)
-            answer = fail("http", "too large") if body is None else await self._answer(request._replace(body=body))
+            answer = self._gateway.refuse(request, "too large") if body is None else await self._answer(request, body)
             if isinstance(answer, Streamed) and request.protocol == "HTTP/1.0":
                 answer = await _whole(answer)
         except ConnectionAbortedError:
@@ -62,7 +62,8 @@ class App:
             await _send(send, request, answer)
         self._log(request, answer.head if isinstance(answer, Streamed) else answer, time.perf_counter() - began)
 
-    async def _answer(self, request: Request) -> Response | Streamed:
+    async def _answer(self, request: Request, body: bytes) -> Response | Streamed:
+        request = request._replace(body=body) if body else request
         if request.path.startswith(invoke_api.PREFIXES):
             return await self._invoke(request)
         if self._gateway.match(request.method, request.path) is None:
@@ -90,18 +91,21 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _request(scope: Scope) -> Request:
-    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-    client = scope["client"]
+    headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+    source_ip = scope["client"][0] if scope["client"] else "127.0.0.1"
+    request_id, extended_id = tracing.new_ids()
+    now = time.time()
     return Request(
         scope["method"],
         scope["raw_path"].decode("latin-1"),
         scope["query_string"].decode("latin-1"),
-        headers,
-        request_id=str(uuid.uuid4()),
-        source_ip=client[0] if client else "127.0.0.1",
-        time=time.time(),
+        tracing.forwarded(headers, source_ip, scope["server"][1], scope["scheme"], now),
+        request_id=request_id,
+        source_ip=source_ip,
+        time=now,
         protocol=f"HTTP/{scope['http_version']}",
         domain=next((value for name, value in headers if name == "host"), "localhost"),
+        extended_id=extended_id,
     )
 
 

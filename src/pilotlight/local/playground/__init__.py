@@ -45,7 +45,7 @@ class Playground:
 
     def _document(self) -> dict[str, object]:
         described = [
-            ([(route.method, route.path) for route in function.routes], function.name, description.schema)
+            ([(route.method, route.path) for route in function.served], function.name, description.schema)
             for function in self._functions
             if (description := self._descriptions.get(function.key)) is not None and not description.error
         ]
@@ -56,7 +56,7 @@ class Playground:
         found = description or Description({})
         return {
             "key": function.key,
-            "routes": [str(route) for route in function.routes],
+            "routes": [str(route) for route in function.served],
             "ready": description is not None,
             "error": found.error,
             "hint": found.hint,

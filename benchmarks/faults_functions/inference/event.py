@@ -1,0 +1,5 @@
+"""Answer with the event."""
+
+
+def handler(event, context):
+    return event

@@ -1,0 +1,5 @@
+"""Answer with as much as Lambda lets through."""
+
+
+def handler(event, context):
+    return {"statusCode": 200, "body": "x" * 6_000_000}
