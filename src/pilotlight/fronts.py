@@ -7,6 +7,7 @@ AWS never loads it.
 import binascii
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from time import gmtime
 from urllib.parse import unquote
 
@@ -199,7 +200,12 @@ def _is_binary(request: Request) -> bool:
 
 def _common_log_time(seconds: float) -> str:
     """`09/Apr/2015:12:34:56 +0000`, whatever the locale."""
-    now = gmtime(round(seconds * 1000) // 1000)
+    return _written(round(seconds * 1000) // 1000)
+
+
+@lru_cache(8)
+def _written(second: int) -> str:
+    now = gmtime(second)
     date = f"{now.tm_mday:02}/{_MONTHS[now.tm_mon - 1]}/{now.tm_year:04}"
     return f"{date}:{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} +0000"
 

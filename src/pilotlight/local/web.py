@@ -66,11 +66,9 @@ class App:
         request = request._replace(body=body) if body else request
         if request.path.startswith(invoke_api.PREFIXES):
             return await self._invoke(request)
-        if self._gateway.match(request.method, request.path) is None:
-            page = self._pages(request)
-            if page is not None:
-                return page
-        return await self._gateway(request)
+        found = self._gateway.match(request.method, request.path)
+        page = self._pages(request) if found is None else None
+        return page or await self._gateway.answer(request, found)
 
 
 async def _read(receive: Receive) -> bytes | None:
