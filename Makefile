@@ -24,7 +24,10 @@ bench: .venv-train/installed .venv/installed  ## what benchmarks/results shows
 	.venv-train/bin/python benchmarks/kim_cnn.py
 	.venv-train/bin/python benchmarks/wordpiece.py
 	.venv-train/bin/python benchmarks/readers.py
+	.venv-train/bin/python benchmarks/fork_server.py
+	.venv-train/bin/python benchmarks/memory_limit.py
 	.venv-train/bin/python benchmarks/throughput.py
+	.venv-train/bin/python benchmarks/faults.py
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py

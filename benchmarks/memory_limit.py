@@ -30,7 +30,7 @@ GROW = "held = [b'x' * (1 << 20) for _ in range(4096)]"
 
 
 def start(group: Cgroup | None, code: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"FILES": " ".join(group.procs if group else ())}
+    environment = os.environ | {"FILES": " ".join(group.entries if group else ())}
     command = ["sh", "-c", JOIN, "sh", sys.executable, "-c", code]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
@@ -41,8 +41,8 @@ def join_seconds(group: Cgroup) -> float:
     pid = os.fork()
     if pid == 0:
         began = time.perf_counter()
-        for procs in group.procs:
-            descriptor = os.open(procs, os.O_WRONLY)
+        for entry in group.entries:
+            descriptor = os.open(entry, os.O_WRONLY)
             os.write(descriptor, b"0")
         os.write(write_end, str(time.perf_counter() - began).encode())
         os._exit(0)

@@ -249,13 +249,16 @@ def from_head(prelude: bytes, front: str = "url") -> Response:
 
 def _parsed(payload: bytes) -> object:
     try:
-        return json.loads(payload.decode(), parse_constant=_no_constant)
+        return _DECODER.decode(payload.decode())
     except ValueError as damage:
         raise MalformedResult(f"the answer is not JSON: {damage}") from None
 
 
 def _no_constant(name: str) -> object:
     raise MalformedResult(f"the answer is not JSON: {name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make one each time
 
 
 def _rest(answer: object, decodes: bool) -> Response:

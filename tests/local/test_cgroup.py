@@ -47,7 +47,7 @@ def start() -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start_in(group: Cgroup | None, code: str) -> subprocess.Popen[str]:
-        environment = os.environ | {"FILES": " ".join(group.procs if group else ())}
+        environment = os.environ | {"FILES": " ".join(group.entries if group else ())}
         command = ["sh", "-c", JOIN, "sh", sys.executable, "-c", code]
         started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
         return started[-1]

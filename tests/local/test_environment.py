@@ -269,9 +269,10 @@ def test_passes_on_the_last_words_of_a_process(function: Function) -> None:
             await harness.exited.wait()
             return harness.lines
 
-    *_, words, reason = run(main())
+    *_, words, reason, report = run(main())
     assert words == "last words"
     assert reason.startswith('[ERROR] {"errorType": "Runtime.ExitError"')
+    assert report.endswith("\tStatus: error\tError Type: Runtime.ExitError")
 
 
 def test_gives_the_context_of_lambda(function: Function) -> None:
@@ -594,3 +595,36 @@ def test_a_snapshot_is_taken_once_and_restored_for_each_environment(make_service
             "type": "snap-start",
         }
     assert ["\tRestore Duration: " in result.log.decode() for result in results] == [True, True]
+
+
+def test_a_worker_that_dies_after_its_answer_harms_nobody_else(make_service: MakeService) -> None:
+    source = """
+        import os, signal, time
+        from pilotlight.function.runtime_client import RuntimeApi
+
+        respond = RuntimeApi.respond
+
+        def die_after(api, *answer):
+            respond(api, *answer)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def handler(event, context):
+            if event.get("dies"):
+                RuntimeApi.respond = die_after
+            time.sleep(event.get("seconds", 0))
+            return "answer"
+    """
+    toml = "[functions.many]\nenvironment_concurrency = 2\ntimeout = 2"
+    function = make_service({"inference/many.py": source}, toml).functions[0]
+
+    async def main() -> list[bytes]:
+        async with started(function) as harness:
+            while harness.environment.room < 2:
+                await asyncio.sleep(0.01)
+            first = await harness.environment.invoke(Call("many", b'{"dies": true}', "request-1"))
+            await asyncio.sleep(1)
+            assert not harness.environment.is_busy
+            second = await harness.environment.invoke(Call("many", b'{"seconds": 1.5}', "request-2"))
+            return [first.payload, second.payload]
+
+    assert run(main()) == [b'"answer"', b'"answer"']

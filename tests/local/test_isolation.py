@@ -125,6 +125,34 @@ said["read"] = open({str(service / "inference/qa.py")!r}).read()
     }
 
 
+def test_what_forks_may_write_in_proc_is_not_the_machine(folder: Path, user: int) -> None:
+    places = [path for path in ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys") if Path(path).exists()]
+    settings = [f"/proc/sys/{name}" for name in ("kernel/core_pattern", "kernel/hostname", "vm/overcommit_memory")]
+    files = [
+        path for path in (*settings, "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity") if Path(path).exists()
+    ]
+    code = f"""
+def write_access(path):  # without the user's rights, which an ordinary user lacks here before it is read-only
+    os.close(os.open(path, os.O_WRONLY))
+isolation.enter(plan, forks=True)
+said["read-only"] = [bool(os.statvfs(path).f_flag & os.ST_RDONLY) for path in {places!r}]
+said["files"] = sorted({{attempt(write_access, path) for path in {files!r}}} - {{"EACCES"}})
+said["proc"] = attempt(touch, "/proc/self/comm")
+pid = os.fork()
+if pid == 0:
+    isolation.enter(plan)
+    os._exit(os.getuid() % 256 if attempt(touch, "/proc/self/comm") == "EROFS" else 0)
+said["fork"] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+"""
+    code = f"plan = isolation.Plan(*{tuple(namespace(folder))!r})\n{code}"
+    assert stage(Plan("none", 8, str(folder), ()), code, user) == {
+        "read-only": [True] * len(places),
+        "files": ["EROFS"] if user == 0 else [],  # others are refused before that is looked at
+        "proc": "done",
+        "fork": 993 % 256,
+    }
+
+
 def test_tmp_is_private_and_gone_afterwards(folder: Path, user: int) -> None:
     code = """
 said["listed"] = os.listdir("/tmp")
@@ -276,11 +304,21 @@ def test_a_virtual_environment_below_tmp(folder: Path) -> None:
 
 
 def test_tmp_may_be_a_mount_of_its_own() -> None:
-    mounted = 'mount -t tmpfs tmpfs /tmp && mkdir /tmp/s && echo kept > /tmp/s/file && touch /tmp/other && exec "$@"'
-    before = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mounted, "sh")
-    code = 'said["listed"] = os.listdir("/tmp"); said["read"] = open("/tmp/s/file").read()'
-    said = stage(Plan("namespace", 8, "/tmp/s", ("/tmp/s",)), code, 0, before)
-    assert said == {"listed": ["s"], "read": "kept\n"}
+    with tempfile.TemporaryDirectory(dir="/tmp") as kept:
+        Path(kept, "file").write_text("kept\n")
+        before = (
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            'mount --bind /tmp /tmp && exec "$@"',
+            "sh",
+        )
+        code = f'said["listed"] = os.listdir("/tmp"); said["read"] = open("{kept}/file").read()'
+        said = stage(Plan("namespace", 8, kept, (kept,)), code, 0, before)
+    assert said == {"listed": [Path(kept).name], "read": "kept\n"}
 
 
 REFUSING = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'

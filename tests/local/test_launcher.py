@@ -49,7 +49,7 @@ class Running:
 
     def __init__(self) -> None:
         self.pid = 0
-        self._status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._output, self._writer = os.pipe()
 
     async def start(self, launcher: Launcher, order: Order) -> "Running":
@@ -64,7 +64,7 @@ class Running:
 
     def _exited(self, status: int) -> None:
         assert self.pid, "before launch had returned"
-        self._status.set_result(status)  # a second call raises
+        self.status.set_result(status)  # a second call raises
 
     async def line(self) -> str:
         """The next line that it writes."""
@@ -76,7 +76,7 @@ class Running:
         return text.decode().strip()
 
     async def end(self) -> Ended:
-        status = await self._status
+        status = await self.status
         with open(self._output) as file:
             return Ended(self.pid, status, file.read())
 
@@ -172,8 +172,8 @@ def test_groups_that_a_process_joins(run: Run, tmp_path: Path) -> None:
         Path(group).touch()
 
     async def main(launcher: Launcher) -> None:
-        ended = await (await start(launcher, order("true")._replace(cgroups=groups))).end()
-        assert [Path(group).read_text() for group in groups] == [str(ended.pid)] * 2
+        await (await start(launcher, order("true")._replace(cgroups=groups))).end()
+        assert [Path(group).read_text() for group in groups] == ["0"] * 2
 
     with_launcher(run, main)
 
@@ -328,6 +328,60 @@ def test_the_server_dies(number: int) -> None:
         assert all(map(is_alive, pids))
         server.send_signal(number)
         wait_until_gone(*pids)
+
+
+LEAVING = """
+import subprocess, sys
+child = subprocess.Popen(["setsid", "sh", "-c", "echo $$; exec sleep 60"])
+child.wait() if sys.argv[1] == "stays" else None
+"""
+
+
+@on_linux
+@pytest.mark.parametrize("end", ["stays", "ends"])
+def test_closing_ends_what_has_left_its_session(run: Run, end: str) -> None:
+    async def main(launcher: Launcher) -> None:
+        running = await start(launcher, order(sys.executable, "-c", LEAVING, end))
+        child = int(await running.line())
+        if end == "ends":
+            assert await running.status == 0
+            assert is_alive(child)  # the environment's group would end it; here there is none
+        await launcher.close()
+        await running.end()
+        wait_until_gone(child)
+
+    with_launcher(run, main)
+
+
+@on_linux
+def test_orphans_that_end_are_no_zombies(run: Run) -> None:
+    async def main(launcher: Launcher) -> None:
+        running = await start(launcher, order("sh", "-c", "setsid sleep 0.2 &"))
+        assert (await running.end()).status == 0  # its output ends when the orphan has ended too
+        children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+        while children.exists() and children.read_text():
+            await asyncio.sleep(0.01)
+
+    with_launcher(run, main)
+
+
+def switches(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("voluntary_ctxt_switches")))
+
+
+@on_linux
+def test_a_child_that_is_frozen_and_thawed_wakes_nobody(run: Run) -> None:
+    async def main(launcher: Launcher) -> None:
+        running = await start(launcher, order("sleep", "60"))
+        before = switches(launcher.pid)
+        for number, states in [(signal.SIGSTOP, "T"), (signal.SIGCONT, "SRD")] * 20:
+            os.kill(running.pid, number)
+            while Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[0] not in states:
+                await asyncio.sleep(0.001)
+        assert switches(launcher.pid) - before < 5  # each would be one
+
+    with_launcher(run, main)
 
 
 # isolation
@@ -551,7 +605,7 @@ ISOLATED = """
 def test_the_init_phase_is_isolated_too(run: Run, tmp_path: Path, runtime_api: Callable[[object], RuntimeApi]) -> None:
     write(tmp_path, {"qa.py": ISOLATED})
     apis = [runtime_api({}) for _ in range(2)]
-    (tmp_path / "cgroup.procs").touch()
+    (tmp_path / "tasks").touch()
     plan = Plan("namespace", 8, str(tmp_path), (str(tmp_path), SOURCE))
 
     async def main() -> None:
@@ -561,12 +615,13 @@ def test_the_init_phase_is_isolated_too(run: Run, tmp_path: Path, runtime_api: C
         try:
             for api in apis:
                 order = Order((), {**variables, "AWS_LAMBDA_RUNTIME_API": api.address}, str(tmp_path), plan)
-                running.append(await start(launcher, order._replace(cgroups=(str(tmp_path / "cgroup.procs"),))))
+                running.append(await start(launcher, order._replace(cgroups=(str(tmp_path / "tasks"),))))
                 await asyncio.to_thread(api.answered.wait, 30)
         finally:
             await launcher.close()
-        ended = [await one.end() for one in running]
-        assert (tmp_path / "cgroup.procs").read_text() == str(ended[-1].pid)
+        for one in running:
+            await one.end()
+        assert (tmp_path / "tasks").read_text() == "0"
         refused = "Read-only file system"
         answer = [[refused, refused, "done"], refused, refused, "written by init"]
         answer += ["0o40700", str(tmp_path), 8, 993]

@@ -86,7 +86,7 @@ async def start(level: str, limit: int, code: str, *arguments: str) -> AsyncIter
         assert group is not None
     process = await asyncio.create_subprocess_exec(
         *("sh", "-c", JOIN, "sh", sys.executable, "-c", code, *arguments),
-        env=os.environ | {"FILES": " ".join(group.procs if group else ())},
+        env=os.environ | {"FILES": " ".join(group.entries if group else ())},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,

@@ -23,7 +23,7 @@ from pilotlight.project import Function
 
 _ISOLATED = {
     "namespace": "Isolated: functions see a read-only file system, and a /tmp of their own that goes with them.",
-    "landlock": "Isolated: functions can write only in a temporary folder of their own; they see your files.",
+    "landlock": "Isolated: functions see your files, and can write only below a $TMPDIR of their own (not in /tmp).",
     "none": "Not isolated: functions run as you do, with your files and network.",
 }
 

@@ -4,6 +4,7 @@ Names of the fields, error types and exit statuses are those of `awslambdaric` 4
 """
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -48,6 +49,8 @@ def write(error: BaseException) -> None:
         stack = "" if isinstance(error, InputError) else "".join(_stack(error.__cause__ or error))
         heading = "\nTraceback (most recent call last):\n" if stack else ""
         text = f"[ERROR] {described['errorType']}: {described['errorMessage']}{heading}{stack.removesuffix(chr(10))}"
+        if isinstance(error, OSError) and error.errno == errno.EROFS:
+            text += "\nhint: only /tmp can be written"
     sys.stderr.write(text + "\n")
     sys.stdout.flush()
     sys.stderr.flush()

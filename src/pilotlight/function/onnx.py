@@ -154,6 +154,9 @@ def default_threads() -> int:
 
 
 def _load(path: str, threads: int, optimize: bool, options: Mapping[str, str]) -> LibrarySession | ModuleSession:
+    # Since 1.29 ONNX Runtime for Linux reports to Microsoft which models are run, from a thread of its own, unless this
+    # says no before it starts (github.com/microsoft/onnxruntime/pull/27379). And that thread would be lost by a fork.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     library = find_library()
     if library and library != "module":
         return LibrarySession(library, path, threads, optimize, options)

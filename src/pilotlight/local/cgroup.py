@@ -42,7 +42,7 @@ class Places(NamedTuple):
 
 
 class Cgroup:
-    """One group. `procs` are the files to which a new process writes "0" before it executes the runtime."""
+    """One group. `procs` are the files that name its processes."""
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
         self.folders = folders  # that which counts memory first
@@ -69,6 +69,16 @@ class Cgroup:
             group._remove_folders()
             return None
         return group
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The files to which a new process, which has one thread, writes "0" before it executes the runtime.
+
+        Version 1 lets a thread join by itself (`tasks`): that takes no lock on all forks and exits of the machine, for
+        which the kernel waits until every processor has noticed. Version 2 moves whole processes alone.
+        """
+        tasks = (folder / "tasks" for folder in self.folders)
+        return tuple(str(own) if own.exists() else procs for own, procs in zip(tasks, self.procs, strict=True))
 
     def restrict(self, limit: int) -> None:
         """Allow that many bytes, and no swap beyond them. Raises OSError."""

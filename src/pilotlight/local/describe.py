@@ -1,21 +1,33 @@
 """What a function takes and gives, asked of the function itself.
 
-Its file is imported in a process of its own, with the variables and the interpreter that its environments have: that
-gives its schema to the page and to the OpenAPI document, and tells at once, with the reason, when it cannot be loaded.
+Its file is imported in a process of its own, with the interpreter, the variables, the isolation and the memory that its
+environments have: that gives its schema to the page and to the OpenAPI document, and tells at once, with the reason,
+when it cannot be loaded.
 """
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from pilotlight.local import process
+from pilotlight.local.host import Host, Started, plan
+from pilotlight.local.isolation import Level
+from pilotlight.local.launcher import Order
 from pilotlight.project import Function
 
 _TIMEOUT = 60.0  # seconds; longer than any init phase that Lambda allows on demand
+_READ = 65_536  # bytes that a pipe holds: pipe(7)
+_MAX_ANSWER = 16 << 20  # bytes; the answer is the last line, so more than that is none
+# A launcher gives one descriptor for both streams. The function's environments write to the log when they start.
+_CODE = """
+import os, sys
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+from pilotlight.function.describe import main
+sys.exit(main(sys.argv[1:]))
+"""
 _AT_ONCE = 2 + (os.cpu_count() or 1)  # some wait for a disk or a network, and must not keep the others waiting
 
 
@@ -42,10 +54,11 @@ class Description(NamedTuple):
 
 
 class Describer:
-    """Describes functions in the background, a few at a time. `done` is told of each."""
+    """Describes functions in the background, a few at a time, by processes of `host`. `done` is told of each."""
 
-    def __init__(self, done: Callable[[Function, Description], None]) -> None:
+    def __init__(self, host: Host, done: Callable[[Function, Description], None]) -> None:
         self.descriptions: dict[str, Description] = {}
+        self._host = host
         self._done = done
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -62,7 +75,7 @@ class Describer:
         description = known_defect(function)
         if description is None:
             async with self._slots:
-                description = await describe(function)
+                description = await describe(function, self._host)
         self.descriptions[function.key] = description
         self._done(function, description)
 
@@ -81,39 +94,105 @@ def known_defect(function: Function) -> Description | None:
     return None
 
 
-async def describe(function: Function) -> Description:
+async def describe(function: Function, host: Host) -> Description:
     """The description of one function, from a process that is gone when this returns."""
     folder = process.make_folder()
     try:
-        return await _ask(function, process.variables(function, "127.0.0.1:0", folder, "none"))
+        return await _ask(function, host, folder)
     except OSError as error:
         python = process.interpreter(function.root)
-        return Description({}, f"starting {python}: {error.strerror}", "make the service's .venv again")
+        reason = (error.strerror or str(error)).removesuffix(f": {python}")
+        return Description({}, f"starting {python}: {reason}", "make the service's .venv again")
     finally:
         process.remove_folder(folder)
 
 
-async def _ask(function: Function, variables: Mapping[str, str]) -> Description:
-    child = await asyncio.create_subprocess_exec(
-        str(process.interpreter(function.root)),
-        "-m",
-        "pilotlight.function.describe",
-        function.handler,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,  # the function's environments write it to the log when they start
-        cwd=function.root,
-        env=variables,
-        start_new_session=True,
-    )
+async def _ask(function: Function, host: Host, folder: Path) -> Description:
+    asked = _Asked(host, function, await host.level())
+    start = asyncio.ensure_future(asked.start(folder))
     try:
-        output, _ = await asyncio.wait_for(child.communicate(), _TIMEOUT)
+        await asyncio.shield(start)
+        status = await asyncio.wait_for(asyncio.shield(asked.exited), _TIMEOUT)
     except TimeoutError:
         return Description({}, f"importing it takes longer than {_TIMEOUT:.0f} s", "load less at import time")
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-    return _parse(function, output, child.returncode)
+        await asyncio.gather(start, return_exceptions=True)  # half a start could not be undone
+        await asked.end()
+    if asked.is_out_of_memory:
+        return Description(
+            {},
+            f"importing it takes more than its memory of {function.memory} MB",
+            "set more memory for it in pilotlight.toml",
+        )
+    return _parse(function, bytes(asked.answer), status)
+
+
+class _Asked:
+    """The process that answers: as an environment's, but without a Runtime API."""
+
+    def __init__(self, host: Host, function: Function, level: Level) -> None:
+        self.answer = bytearray()
+        self.is_out_of_memory = False
+        self._host = host
+        self._function = function
+        self._level = level
+        self._loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[int] = self._loop.create_future()
+        self._started = Started(host, function, level)
+        self._pipe = -1
+
+    async def start(self, folder: Path) -> None:
+        """Start it. Raises OSError."""
+        self._pipe, write_end = os.pipe()
+        os.set_blocking(self._pipe, False)
+        self._loop.add_reader(self._pipe, self._read)
+        try:
+            launcher = await self._host.launcher()
+            self._started.pid = await launcher.launch(self._order(folder), write_end, self._process_exited)
+        finally:
+            os.close(write_end)
+        self._started.watch(self._use_up_memory)
+
+    def _order(self, folder: Path) -> Order:
+        function = self._function
+        return Order(
+            (str(process.interpreter(function.root)), "-c", _CODE, function.handler),
+            process.variables(function, "127.0.0.1:0", folder, self._level),
+            str(function.root),
+            plan(function, [folder], self._level),
+            self._started.entries,
+        )
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._pipe, _READ)
+        except BlockingIOError:
+            return
+        if not data:
+            self._loop.remove_reader(self._pipe)  # end of file: every writer is gone
+        self.answer += data
+        del self.answer[:-_MAX_ANSWER]
+
+    def _process_exited(self, status: int) -> None:
+        """What it has started may still hold the pipe, so that its end would not come; what it said is there."""
+        self._started.kill()
+        self._read()  # all that a pipe holds
+        self.is_out_of_memory |= self._started.is_out_of_memory()
+        self.exited.set_result(status)
+
+    def _use_up_memory(self, used: int) -> None:
+        self.is_out_of_memory = True
+        self._started.kill()
+
+    async def end(self) -> None:
+        """Kill it and whatever it has started; nothing of it is left when this returns."""
+        if self._started.pid:
+            self._started.kill()
+            await asyncio.shield(self.exited)
+        if self._pipe >= 0:
+            self._loop.remove_reader(self._pipe)
+            os.close(self._pipe)
+        await self._started.close()
 
 
 def _parse(function: Function, output: bytes, status: int | None) -> Description:

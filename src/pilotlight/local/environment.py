@@ -26,6 +26,8 @@ from pilotlight.local.report import Report
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
+_PATIENCE = 10.0  # seconds that a process may take to go when it has been killed
+
 
 class InitError(Exception):
     """The init phase ended without a `next`. `log` is the end of what the function had written by then."""
@@ -145,6 +147,8 @@ class Environment:
 
     async def _spawn(self) -> None:
         try:
+            await self._starter.ready()
+            self._began = time.perf_counter()
             self._folder = process.make_folder()
             runtime_api = await self._exchange.listen()
             write_end = self._pipe.open()
@@ -158,13 +162,14 @@ class Environment:
             text = f"Error: starting the environment: {error.strerror or error}"
             raise InitError("Runtime.InvalidEntrypoint", text) from error
         except LoadFailed as error:
-            raise InitError("Runtime.InitError", "the runtime reported an error", error.payload) from None
+            kind = report.error_type(error.payload) or "Runtime.InitError"
+            raise InitError(kind, "the runtime reported an error", error.payload) from None
 
     async def stop(self) -> None:
         """Kill the process and whatever it started; nothing of the environment is left when this returns."""
         self._kill()
         if self._started:
-            await asyncio.shield(self._exited)
+            await asyncio.wait([self._exited], timeout=_PATIENCE)  # who tells of it may have been stopped
         self._release()
 
     def _kill(self) -> None:
@@ -184,6 +189,8 @@ class Environment:
         self._exited.set_result(status)
         if status == -signal.SIGKILL and self._started and self._started.is_out_of_memory():
             self._is_out_of_memory = True
+        if self._is_out_of_memory:
+            self._log(f"[WARN] ended: it used more than its memory of {self.function.memory} MB; set a larger `memory`")
         reason = report.exited(status)
         self._fail_init("Runtime.ExitError", reason)
         for invocation in list(self._exchange.running.values()):
@@ -244,8 +251,8 @@ class Environment:
         )
         self._kill()
 
-    def _report(self, invocation: Invocation, init: report.Init, result: Result) -> bytes:
-        """The log as LogType=Tail gives it: Lambda's own lines around the function's, 4 KB at most."""
+    def _report(self, invocation: Invocation, result: Result) -> str:
+        init, self._init = self._init, report.Init()
         peak = self._started.peak() if self._started else 0
         told = Report(
             invocation.request_id,
@@ -255,7 +262,7 @@ class Environment:
             self.function.memory if self._is_out_of_memory else peak,
             "Runtime.OutOfMemory" if self._is_out_of_memory else report.kind(result),
         )
-        return bytes(self._pipe.tail + told.lines().encode())[-limits.LOG_TAIL :]
+        return told.line()
 
     # what the Runtime API tells
 
@@ -271,23 +278,29 @@ class Environment:
             finished.timer.cancel()
         if self._is_killed:
             return  # its last breath
-        if not self._exchange.running:
-            self._freezer.rest()
-        if not self._ready.done():
+        is_first = not self._ready.done()
+        if is_first:
             self._ready.set_result(None)
             self._ready_at = time.perf_counter()
-        else:
+        self._rest()
+        if not is_first:
             self._on_idle(self)
+
+    def _rest(self) -> None:
+        if not self._exchange.running and not self.coming:  # others of several processes may still load the function
+            self._freezer.rest()
 
     def answered(self, invocation: Invocation, result: Result) -> None:
         """Give an invocation its result, once."""
         if invocation.answered:
             return
         self._pipe.read()  # the runtime flushed before it answered, so what the invocation wrote is in the pipe
-        init, self._init = self._init, report.Init()
-        log = self._report(invocation, init, result) if invocation.tail else b""
-        invocation.end(result._replace(request_id=invocation.request_id, log=log))
+        line = self._report(invocation, result)
+        self._log(line)
+        self._pipe.tail += f"END RequestId: {invocation.request_id}\n{line}\n".encode()
+        log = bytes(self._pipe.tail[-limits.LOG_TAIL :]) if invocation.tail else b""
         self._pipe.tail.clear()
+        invocation.end(result._replace(request_id=invocation.request_id, log=log))
 
     def end(self, invocation: Invocation, result: Result) -> None:
         """Lambda ends an invocation: then nobody else has said why."""
@@ -299,14 +312,17 @@ class Environment:
         if self._ready.done():
             return False
         self._pipe.read()
-        kind = "Runtime.RestoreError" if restoring else "Runtime.InitError"
+        kind = report.error_type(payload) or ("Runtime.RestoreError" if restoring else "Runtime.InitError")
         self._fail_init(kind, "the runtime reported an error", payload)
         return True
 
-    def lost(self, invocation: Invocation) -> None:
-        invocation.timer.cancel()
-        reason = report.exited(0)
-        self.end(invocation, report.failure("Runtime.ExitError", reason, invocation.request_id))
+    def lost(self, running: list[Invocation]) -> None:
+        for invocation in running:
+            invocation.timer.cancel()
+            self.end(invocation, report.failure("Runtime.ExitError", report.exited(0), invocation.request_id))
+        if self._ready.done() and not self._is_killed:
+            self._rest()
+            self._on_idle(self)  # it will take less than was expected of it
 
     def hung_up(self) -> None:
         self._kill()  # a runtime that hung up can take no invocation, nor finish its answer

@@ -39,8 +39,8 @@ class Listener(Protocol):
     def init_failed(self, payload: bytes, restoring: bool) -> bool:
         """The runtime reports why it cannot start; whether it still may."""
 
-    def lost(self, invocation: Invocation) -> None:
-        """The process that ran it has gone, one of several."""
+    def lost(self, running: list[Invocation]) -> None:
+        """One client of several has gone, and with it what ran there, if anything."""
 
     def hung_up(self) -> None:
         """There is no client any more that could take an event, or go on with its answer."""
@@ -177,8 +177,11 @@ class Exchange:
     def _handle_init_error(self, connection: Connection, payload: bytes, restoring: bool) -> None:
         if self._listener.init_failed(payload, restoring):
             connection.accept()
-        else:
-            connection.refuse(403, "InvalidStateTransition", "The init phase is over")
+            return
+        connection.refuse(403, "InvalidStateTransition", "The init phase is over")
+        if self.missing > 0 and self._slots > 1:  # one client of several will not come
+            self._slots -= 1
+            self._listener.lost([])
 
     def _handle_restore(self, connection: Connection) -> None:
         """A snapshot would be taken here and restored at once: what comes is the phase of restoring."""
@@ -188,11 +191,11 @@ class Exchange:
             connection.refuse(404, "InvalidStateTransition", "The function has no SnapStart")
 
     def _forget(self, connection: Connection) -> None:
-        """A client is gone. One that runs an invocation may come back to answer, unless it streams its answer."""
-        running = [each for each in self.running.values() if each.client is connection and not each.answered]
+        """A client is gone. One alone that runs an invocation may come back to answer, unless it streams its answer."""
+        running = [each for each in self.running.values() if each.client is connection]
         if connection in self._waiting:
             self._waiting.remove(connection)
-        elif not running or (self._slots == 1 and running[0].source is None):
+        elif not running or (self._slots == 1 and (running[0].answered or running[0].source is None)):
             return
         if self._slots == 1:
             self._listener.hung_up()
@@ -200,4 +203,4 @@ class Exchange:
         self._slots -= 1
         for invocation in running:
             del self.running[invocation.request_id]
-            self._listener.lost(invocation)
+        self._listener.lost(running)

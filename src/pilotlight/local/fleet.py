@@ -85,6 +85,7 @@ class Fleet:
         try:
             environment = await self._acquire()
             while not environment.is_idle:  # it died in the moment between being offered and being used
+                environment.claimed -= 1
                 environment = await self._acquire()
             return await environment.invoke(call)
         except InitError as error:
@@ -186,6 +187,8 @@ class Fleet:
             self._offer(await self._init(environment))
         except InitError as error:
             self._fail(error)
+        except Exception as error:  # the boundary to this machine: whatever it refuses, somebody waits for an answer
+            self._fail(InitError("Runtime.Unknown", f"Error: starting the environment: {error}"))
         finally:
             self._starting -= 1
             self.grow()
@@ -232,6 +235,8 @@ class Fleet:
             place = self.waiting.popleft()
             if not place.environment.done():
                 place.environment.set_result(self._take())
+        if self.waiting:
+            self.grow()
         if self._is_retired:
             self.retire()
         if self.idle:
@@ -267,6 +272,7 @@ class Fleet:
     async def close(self) -> None:
         """Kill every environment; requests that wait are cancelled, and nothing starts any more."""
         self._is_closed = True
+        self._starter.cancel()  # else a start would wait for an init phase that may never end
         for place in self.waiting:
             place.environment.cancel()
         starts = list(self._starts)

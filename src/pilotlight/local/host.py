@@ -12,10 +12,12 @@ import itertools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pilotlight
+from pilotlight import limits
 from pilotlight.errors import UsageError
 from pilotlight.local import cgroup, process, report
 from pilotlight.local.cgroup import Cgroup
@@ -26,6 +28,7 @@ from pilotlight.local.memory import Watcher
 from pilotlight.project import Function
 
 LEVELS: tuple[Level, ...] = ("namespace", "landlock", "none")  # the strongest first
+_PEAK_SECONDS = 0.5
 _numbers = itertools.count(1)  # of the control groups that this process has made
 
 
@@ -38,20 +41,21 @@ class Host:
     def __init__(self, isolation: Level | None = "none") -> None:
         self.watcher = Watcher()
         self._isolation = isolation
+        self._level: Level | None = "none" if isolation == "none" else None  # once it is known
         cgroup.leftovers()  # while this process has no other
         self._opening: asyncio.Task[Launcher] | None = None
 
     async def level(self) -> Level:
         """The isolation of environments. Raises UsageError where the kernel does not offer what was asked for."""
-        if self._isolation != "none":
+        if self._level is None:  # looked for once: it takes two forks
             best = await (await self.launcher()).probe()
             if self._isolation is not None and LEVELS.index(best) > LEVELS.index(self._isolation):
                 raise UsageError(
                     f"isolating environments by {self._isolation}: the kernel, or the container around, refuses it",
                     f"the strongest that works here is --isolation {best}",
                 )
-            self._isolation = self._isolation or best
-        return self._isolation
+            self._level = self._isolation or best
+        return self._level
 
     async def launcher(self) -> Launcher:
         """The one that all functions share. Raises OSError."""
@@ -79,12 +83,19 @@ class Starter:
         self._loading: asyncio.Task[Launcher] | None = None
         self._pipe: LogPipe | None = None
         self._folder: Path | None = None  # of the process that is forked
+        self._process: Started | None = None  # that process
+        self._is_closed = False
         self.forks = function.snapstart and function.runtime == "pilotlight"
 
     def prepare(self) -> None:
         """Run the init phase now, so that the first environment finds it done."""
         if self.forks and self._function.is_installed and not self._function.defect:
             self._begin()
+
+    async def ready(self) -> None:
+        """Wait for what environments are forked from. Raises OSError, and LoadFailed where its init phase failed."""
+        await self._host.level()
+        await self._launcher()
 
     async def start(
         self,
@@ -96,18 +107,12 @@ class Starter:
     ) -> "Started":
         """Start the process of an environment. `exited` is called once, when it has ended.
 
-        Raises OSError, and launcher.LoadFailed where the init phase before the fork has failed.
+        Raises OSError, and LoadFailed.
         """
         level = await self._host.level()
         launcher = await self._launcher()
         started = Started(self._host, self._function, level)
-        order = Order(
-            () if self.forks else tuple(process.command(self._function)),
-            process.variables(self._function, runtime_api, folder, level),
-            str(self._function.root),
-            plan(self._function, [folder, *([self._folder] if self._folder else [])], level),
-            started.procs,
-        )
+        order = self._order(runtime_api, folder, level)._replace(cgroups=started.entries)
         try:
             started.pid = await launcher.launch(order, output, exited)
         except BaseException:
@@ -116,9 +121,24 @@ class Starter:
         started.watch(out_of_memory)
         return started
 
+    def _order(self, runtime_api: str, folder: Path, level: Level) -> Order:
+        """`folder` is the environment's own. A process that was isolated before it was made does not see it: its forks
+        keep that process's, and have a /tmp of their own."""
+        folders = [folder] if self._folder is None else [folder, self._folder]
+        if level == "namespace":
+            folders = folders[-1:]
+        return Order(
+            () if self.forks else tuple(process.command(self._function)),
+            process.variables(self._function, runtime_api, folders[0], level),
+            str(self._function.root),
+            plan(self._function, folders, level),
+        )
+
     async def _launcher(self) -> Launcher:
         if not self.forks:
             return await self._host.launcher()
+        if self._is_closed:
+            raise asyncio.CancelledError
         return await asyncio.shield(self._begin())
 
     def _begin(self) -> asyncio.Task[Launcher]:
@@ -129,31 +149,68 @@ class Starter:
 
     async def _load(self) -> Launcher:
         """A process that has run the function's init phase and can be forked."""
-        function = self._function
+        level = await self._host.level()
+        self._let_go()  # of one that has ended
         self._folder = self._folder or process.make_folder()
         self._pipe = LogPipe(self._log)
-        level = await self._host.level()
-        output = self._pipe.open()
+        self._process = Started(self._host, self._function, level)
+        try:
+            async with asyncio.timeout(limits.SNAPSTART_TIMEOUT) as timer:
+                launcher = await self._launch(self._process, self._folder, self._pipe, level)
+        except BaseException as error:
+            self._let_go()
+            if isinstance(error, TimeoutError) and timer.expired():
+                text = report.timed_out(limits.SNAPSTART_TIMEOUT)
+                raise LoadFailed(report.failure("Sandbox.Timedout", text).payload) from None
+            raise
+        self._host.watcher.forget(self._process)  # without a group it would count the environments as well
+        return launcher
+
+    async def _launch(self, own: "Started", folder: Path, pipe: LogPipe, level: Level) -> Launcher:
+        def spawned(pid: int) -> None:
+            own.pid = pid
+            own.watch(lambda used: own.kill())
+
+        function = self._function
+        output = pipe.open()
         try:
             return await Launcher.start(
                 process.interpreter(function.root),
-                process.variables(function, "", self._folder, level),
+                process.variables(function, "", folder, level),
                 function.root,
                 output,
                 loads=True,
-                plan=plan(function, [self._folder], level),
+                plan=plan(function, [folder], level),
+                cgroups=own.entries,
+                spawned=spawned,
             )
         finally:
             os.close(output)
 
-    async def close(self) -> None:
-        """Nothing is to be started any more."""
+    def _let_go(self) -> None:
+        """Of what belonged to a process that has ended; its folder stays for the next."""
+        if self._pipe is not None:
+            self._pipe.finish()
+            self._pipe.close()
+        if self._process is not None:
+            self._process.release()
+        self._pipe = self._process = None
+
+    def cancel(self) -> None:
+        """Nothing is to be started any more; who waits for the init phase is cancelled."""
+        self._is_closed = True
         if self._loading is not None:
             self._loading.cancel()
+
+    async def close(self) -> None:
+        """As `cancel`; nothing is left when this returns."""
+        self.cancel()
+        if self._loading is not None:
             with contextlib.suppress(asyncio.CancelledError, OSError, LoadFailed):
                 await (await self._loading).close()
-        if self._pipe is not None:
-            self._pipe.close()
+        if self._process is not None:
+            await self._process.close()
+        self._let_go()
         if self._folder is not None:
             process.remove_folder(self._folder)
 
@@ -163,12 +220,14 @@ class Started:
 
     def __init__(self, host: Host, function: Function, level: Level) -> None:
         self.pid = 0
+        self._peak = 0
+        self._peak_until = 0.0
         self._watcher = host.watcher
         self._memory = function.memory
         # A private /tmp is a tmpfs, whose pages the group counts; Lambda's is a disk. The watcher holds the rest.
         limit = function.memory + (function.tmp if level == "namespace" else 0)
         self._group = Cgroup.make(f"{next(_numbers)}-{function.key}", limit)
-        self.procs = self._group.procs if self._group else ()
+        self.entries = self._group.entries if self._group else ()
 
     def watch(self, exceeded: Callable[[int], None]) -> None:
         """Hold its anonymous memory to the function's setting; `exceeded` gets the bytes that are too much."""
@@ -186,8 +245,12 @@ class Started:
             self._group.kill()
 
     def peak(self) -> int:
-        """The most memory that it has had, in MB."""
-        return max(report.peak_memory(self.pid), self._watcher.peak_mb(self))
+        """The most memory that it has had, in MB. Looked up anew when a moment has passed: it is asked for often."""
+        now = time.monotonic()
+        if now > self._peak_until:
+            self._peak = max(self._peak, report.peak_memory(self.pid), self._watcher.peak_mb(self))
+            self._peak_until = now + _PEAK_SECONDS
+        return self._peak
 
     def is_out_of_memory(self) -> bool:
         """Whether the kernel has killed something in it for want of memory."""
@@ -198,6 +261,12 @@ class Started:
         self._watcher.forget(self)
         if self._group is not None:
             self._group.remove()
+
+    async def close(self) -> None:
+        """Release it, and wait until nothing runs in it."""
+        if self._group is not None:
+            await self._group.close()
+        self.release()
 
 
 def plan(function: Function, folders: Sequence[Path], level: Level) -> Plan:

@@ -20,6 +20,7 @@ Level = Literal["namespace", "landlock", "none"]
 _UID, _GID = 993, 990  # what `id` says in a Lambda function: sbx_user1051, an ordinary user
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
+_OF_THE_MACHINE = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _MAX_LINKS = 40  # that one path may go through: path_resolution(7)
 
 # linux/sched.h, sys/mount.h, linux/mount.h, linux/fcntl.h, linux/prctl.h, linux/capability.h
@@ -95,7 +96,9 @@ def _enter_namespace(plan: Plan, forks: bool, carries: bool) -> None:
     _unshare()
     _set_mount("/", _MS_PRIVATE)
     if forks:
-        _set_mount("/proc", is_read_only=False)  # else a fork cannot say who it is in a namespace of its own
+        import shutil  # noqa: F401 (here once, not in each fork: its import takes longer than all of the rest)
+
+        _open_proc()
     top = os.path.realpath("/tmp")
     before = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     kept = _Kept(top, plan.keep)
@@ -112,6 +115,15 @@ def _enter_namespace(plan: Plan, forks: bool, carries: bool) -> None:
     os.close(before)
     _make_devices(devices)
     _drop_capabilities()
+
+
+def _open_proc() -> None:
+    """Let forks write to /proc, where each says who it is in a namespace of its own, but for what is the machine's: the
+    user who runs the server may be root."""
+    trees = {path: _open_tree(path) for path in _OF_THE_MACHINE if os.path.exists(path)}  # as read-only as /proc is now
+    _set_mount("/proc", is_read_only=False)
+    for path, tree in trees.items():
+        _show(tree, path)
 
 
 def _unshare() -> None:
@@ -160,6 +172,11 @@ def _attach(tree: int, path: str) -> None:
         os.mkdir(path)
     else:
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+    _show(tree, path)
+
+
+def _show(tree: int, path: str) -> None:
+    """Show that copy over what is at `path`."""
     arguments = (tree, b"", _AT_FDCWD, os.fsencode(path), _MOVE_MOUNT_F_EMPTY_PATH)
     _check(_syscall(_MOVE_MOUNT, *arguments), f"keeping {path}")
     os.close(tree)

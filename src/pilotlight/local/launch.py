@@ -23,7 +23,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from pilotlight.local import isolation
+from pilotlight.local import isolation, offspring
 
 if TYPE_CHECKING:
     from pilotlight.function.runtime import Handler
@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 _SIZE = 65_536
 _MAX_OPEN = 65_536  # more than a server has
 _MAX_DESCRIPTORS = 64  # that one read may bring: more than there are orders in so many bytes
+_THREADS_LOST = (
+    "[WARN] Threads that the init phase has left running: {count}. Environments are forks of its process here and do "
+    "not have them; on Lambda they would. Start them in a hook of snapshot_restore_py.register_after_restore, or do "
+    "without --fork-server and snapstart. (A Session of several threads is loaded anew by each fork.)\n"
+)
 
 
 class Order(NamedTuple):
     """A process to start. Without a command it goes on with the function that the launcher has loaded.
 
-    `root` is its working directory. `cgroups` are paths of `cgroup.procs` files, which it joins before anything else.
+    `root` is its working directory. It joins its groups by writing to the files `cgroups`, before anything else.
     """
 
     command: tuple[str, ...]
@@ -52,39 +57,53 @@ def decode(fields: list[Any]) -> Order:
     return Order(tuple(command), variables, root, isolation.Plan(*plan), tuple(cgroups))
 
 
-def main(control: int, server: int, loads: bool = False, plan: tuple[Any, ...] = ()) -> None:
+def main(
+    control: int, server: int, loads: bool = False, plan: tuple[Any, ...] = (), cgroups: tuple[str, ...] = ()
+) -> None:
     """Serve orders from the socket `control` until it is closed. `server` is the process at its other end.
 
-    With `plan`, a function's init phase is isolated too, as far as its forks can still be isolated on their own.
+    With `plan`, a function's init phase is isolated too, as far as its forks can still be isolated on their own, in the
+    groups that are joined by `cgroups`.
     """
     os.closerange(3, control)  # uvloop passes on all that the server may have inherited itself
     os.closerange(control + 1, _MAX_OPEN)
     os.set_inheritable(control, False)
     connection = socket.socket(fileno=control)
     host = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
-    is_isolated = _isolate_load(connection, isolation.Plan(*plan)) if plan else False
+    is_isolated = _isolate_load(connection, host, isolation.Plan(*plan), cgroups) if plan else False
     if isolation.die_with_parent(server):  # nobody would see the socket's end while a function loads
         os._exit(0)
     handler = _load(connection) if loads else None
     isolation.outlive_parent()
-    order = _Launcher(connection, loads, host, is_isolated).serve()
+    order = _Launcher(connection, loads, host, is_isolated, cgroups).serve()
     if order is None:
         os._exit(0)  # without the function's threads and exit handlers
     _go_on(order, handler)
 
 
-def _isolate_load(connection: socket.socket, plan: isolation.Plan) -> bool:
-    if plan.level != "namespace":  # what Landlock forbids is forbidden to forks as well, their own folders too
-        return False
+def _isolate_load(connection: socket.socket, host: int, plan: isolation.Plan, cgroups: tuple[str, ...]) -> bool:
+    is_isolated = plan.level == "namespace"  # what Landlock forbids is forbidden to forks too, and their own folders
     root = os.getcwd()
     try:
-        isolation.enter(plan, forks=True)
-        os.chdir(root)
+        for path in cgroups:
+            _join(host, path)
+        if is_isolated:
+            isolation.enter(plan, forks=True)
+            os.chdir(root)
     except OSError as error:
         failure = _failure(error)
         _send(connection, "refused", failure["errno"], failure["text"])
         os._exit(1)
-    return True
+    return is_isolated
+
+
+def _join(host: int, path: str) -> None:
+    try:
+        entry = os.open(path.lstrip("/"), os.O_WRONLY | os.O_CLOEXEC, dir_fd=host)
+        os.write(entry, b"0")
+        os.close(entry)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def _load(connection: socket.socket) -> "Handler":
@@ -101,8 +120,23 @@ def _load(connection: socket.socket) -> "Handler":
         failures.write(cause)
         _send(connection, "unloaded", failures.describe(cause))
         os._exit(1)
+    _warn_of_threads()
     gc.freeze()  # a collection in a fork would write to all that is shared
     return handler
+
+
+def _warn_of_threads() -> None:
+    """Count after a fork: libraries that know of forks, such as OpenBLAS, have ended their threads before it and start
+    them again when they need them."""
+    pid = _fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    with contextlib.suppress(FileNotFoundError):  # only Linux has it
+        count = len(os.listdir("/proc/self/task")) - 1
+        if count:
+            sys.stdout.write(_THREADS_LOST.format(count=count))
+            _flush()
 
 
 def _go_on(order: Order, handler: "Handler | None") -> NoReturn:
@@ -112,6 +146,8 @@ def _go_on(order: Order, handler: "Handler | None") -> NoReturn:
     assert handler is not None
     os.environ.clear()
     os.environ.update(order.variables)
+    if "tempfile" in sys.modules:
+        vars(sys.modules["tempfile"])["tempdir"] = None  # it has kept the folder of the process that was forked
     runtime.run(handler)
 
 
@@ -134,7 +170,9 @@ class _Newborn(NamedTuple):
 
 
 class _Launcher:
-    def __init__(self, connection: socket.socket, has_function: bool, host: int, is_isolated: bool) -> None:
+    def __init__(
+        self, connection: socket.socket, has_function: bool, host: int, is_isolated: bool, cgroups: tuple[str, ...]
+    ) -> None:
         self._connection = connection
         self._has_function = has_function
         self._host = host  # the root as the host sees it, where groups can be written
@@ -145,6 +183,7 @@ class _Launcher:
         self._outputs: list[int] = []  # of orders that are not complete yet
         self._newborn: dict[int, _Newborn] = {}  # by the descriptor of the report
         self._children: set[int] = set()
+        self._groups = {self._pid: cgroups}  # of the launcher and of each child
         self._launched: set[int] = set()  # those of them that the server knows of
         self._wakeup, self._woken = os.pipe()
         self._poll = select.poll()
@@ -152,6 +191,8 @@ class _Launcher:
     def serve(self) -> Order | None:
         """None when there is nobody to serve any more. In a fork that goes on with the function: its order."""
         self._catch_signals()
+        if not self._has_function:  # which may wait for any child of its own
+            offspring.adopt_orphans()
         self._poll.register(self._connection, select.POLLIN)
         self._poll.register(self._wakeup, select.POLLIN)
         order = None
@@ -177,6 +218,7 @@ class _Launcher:
             os.set_blocking(end, False)
         self._handler = signal.signal(signal.SIGCHLD, lambda *_: None)
         self._signalled = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        offspring.ignore_stops()
 
     def _take_orders(self) -> Order | None:
         data, outputs, _, _ = socket.recv_fds(self._connection, _SIZE, _MAX_DESCRIPTORS)
@@ -212,6 +254,7 @@ class _Launcher:
         self._poll.register(report, select.POLLIN)
         self._newborn[report] = _Newborn(number, pid, is_probe)
         self._children.add(pid)
+        self._groups[pid] = order.cgroups
         return None
 
     def _tell_of(self, report: int) -> None:
@@ -231,26 +274,36 @@ class _Launcher:
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, _SIZE)
-        for pid in tuple(self._children):  # and no other: a function may wait for what it has started itself
+        # -1: any child, orphans too. A function that is loaded here may wait itself for what it has started.
+        for pid in tuple(self._children) if self._has_function else (-1,):
+            self._reap_one(pid)
+
+    def _reap_one(self, pid: int) -> None:
+        with contextlib.suppress(ChildProcessError):
             ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                self._tell_end(pid, os.waitstatus_to_exitcode(status))
+            while ended:
+                if ended in self._children:
+                    self._tell_end(ended, os.waitstatus_to_exitcode(status))
+                ended, status = os.waitpid(pid, os.WNOHANG)
 
     def _tell_end(self, pid: int, status: int) -> None:
         for report, newborn in tuple(self._newborn.items()):
             if newborn.pid == pid:
                 self._tell_of(report)
         self._children.discard(pid)
+        del self._groups[pid]
         if pid in self._launched:
             self._launched.discard(pid)
             _send(self._connection, "exited", pid, status)
 
     def _kill_all(self) -> None:
-        """The server is gone: nothing that it started is to stay."""
+        """The server is gone: nothing that it started is to stay, nor what that has started."""
         for pid in self._children:
-            for kill in (os.kill, os.killpg):  # a newborn may have no group yet
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    kill(pid, signal.SIGKILL)
+            offspring.kill(pid)
+        offspring.kill_groups((entry for entries in self._groups.values() for entry in entries), self._host)
+        if not self._has_function:
+            offspring.kill_adopted()
+        offspring.kill(self._pid)  # with what the init phase has left in its group
 
     # in the fork
 
@@ -273,7 +326,7 @@ class _Launcher:
     def _isolate(self, order: Order) -> None:
         os.setsid()
         for path in order.cgroups:
-            self._join(path)
+            _join(self._host, path)
         output = self._outputs[0]
         for source, target in ((self._null, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
@@ -281,14 +334,6 @@ class _Launcher:
         if isolation.die_with_parent(self._pid):
             os._exit(127)
         os.chdir(order.root)
-
-    def _join(self, path: str) -> None:
-        try:
-            procs = os.open(path.lstrip("/"), os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._host)
-            os.write(procs, b"%d" % os.getpid())
-            os.close(procs)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, path) from error
 
     def _let_go(self, tell: int) -> None:
         """Give back what was the launcher's. The function's own descriptors stay open."""

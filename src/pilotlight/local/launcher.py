@@ -30,7 +30,7 @@ Exited = Callable[[int], None]
 _SIZE = 65_536
 _GRACE = 2.0  # seconds that a launcher has to end its processes and itself
 _PLAIN = "import sys; sys.path.append({path!r}); from pilotlight.local.launch import main; main({control}, {server})"
-_LOADS = "from pilotlight.local.launch import main; main({control}, {server}, True, {plan})"
+_LOADS = "from pilotlight.local.launch import main; main({control}, {server}, True, {plan}, {groups})"
 
 
 class LoadFailed(Exception):
@@ -51,10 +51,11 @@ class _Asked(NamedTuple):
 class Launcher:
     """One launcher process. `start` makes one; it is over when its process has ended for whatever reason."""
 
-    def __init__(self, loads: bool, plan: Plan | None) -> None:
+    def __init__(self, loads: bool, plan: Plan | None, cgroups: tuple[str, ...]) -> None:
         self.pid = 0
         self._loads = loads
         self._plan = plan
+        self._cgroups = cgroups
         self._loop = asyncio.get_running_loop()
         self._connection, self._theirs = socket.socketpair()
         self._connection.setblocking(False)
@@ -83,20 +84,26 @@ class Launcher:
         output: int | None = None,
         loads: bool = False,
         plan: Plan | None = None,
+        cgroups: tuple[str, ...] = (),
+        spawned: Callable[[int], None] = lambda pid: None,
     ) -> "Launcher":
         """Start a launcher with that interpreter; with `loads`, one that loads the function that `variables` name.
 
         `output` is the descriptor that it writes to, where not to this process's own. A `plan` whose level is
-        "namespace" isolates the function's init phase too, and what that leaves in /tmp is in each fork's. Raises
-        OSError when it cannot be started and LoadFailed when the function cannot be loaded, however long that takes.
+        "namespace" isolates the function's init phase too, and what that leaves in /tmp is in each fork's; with it,
+        `cgroups` are joined first. `spawned` gets the process's id before anything is loaded in it.
+
+        Raises OSError when it cannot be started and LoadFailed when the function cannot be loaded, however long that
+        takes.
         """
-        launcher = cls(loads, plan)
+        launcher = cls(loads, plan, cgroups)
         try:
             spawn = launcher._loop.create_task(launcher._spawn(python, variables, root, output))
             try:
                 await asyncio.shield(spawn)
             finally:
                 await asyncio.gather(spawn, return_exceptions=True)  # half a spawn could not be undone
+            spawned(launcher.pid)
             await asyncio.shield(launcher._ready)
         except BaseException:
             await launcher.close()
@@ -119,13 +126,16 @@ class Launcher:
                 pass_fds=(self._theirs.fileno(),),
                 start_new_session=True,  # a terminal's Ctrl-C is the server's to handle
             )
-        self._transport = transport
         self.pid = transport.get_pid() or 0
 
     def _command(self, python: str) -> list[str]:
         path = str(Path(pilotlight.__file__).parent.parent)
         code = (_LOADS if self._loads else _PLAIN).format(
-            path=path, control=self._theirs.fileno(), server=os.getpid(), plan=tuple(self._plan or ())
+            path=path,
+            control=self._theirs.fileno(),
+            server=os.getpid(),
+            plan=tuple(self._plan or ()),
+            groups=self._cgroups,
         )
         return [python, *([] if self._loads else ["-I", "-S"]), "-c", code]
 
@@ -143,7 +153,8 @@ class Launcher:
         self._kill()
         await self._ended
 
-    def _process_ended(self, status: int) -> None:
+    def _process_ended(self, pid: int, status: int) -> None:
+        _kill_group(pid)  # what a function's init phase has started
         self._read()  # its last words
         self._ended.set_result(status)
         self._lose()
@@ -177,8 +188,7 @@ class Launcher:
 
     def _kill(self) -> None:
         if self.pid and not self._ended.done():
-            with contextlib.suppress(ProcessLookupError):  # this loop has not heard of its end yet
-                self._transport.kill()
+            _kill_group(self.pid)
 
     # processes
 
@@ -282,14 +292,15 @@ class Launcher:
 
 
 class _Watch(asyncio.SubprocessProtocol):
-    def __init__(self, ended: Exited) -> None:
+    def __init__(self, ended: Callable[[int, int], None]) -> None:
         self._ended = ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)  # uvloop's is none by name
+        self._pid = self._transport.get_pid() or 0
 
     def process_exited(self) -> None:
-        self._ended(self._transport.get_returncode() or 0)
+        self._ended(self._pid, self._transport.get_returncode() or 0)
         self._transport.close()
 
 
@@ -313,5 +324,6 @@ def _close(descriptor: int) -> None:
 
 
 def _kill_group(pid: int) -> None:
+    assert pid > 0, "0 is the server's own group"
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: a group of zombies
         os.killpg(pid, signal.SIGKILL)

@@ -33,6 +33,7 @@ class Pool:
         self._clock = clock
         self._fleets: dict[str, Fleet] = {}
         self._retired: set[Fleet] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()
         self._is_short = False  # whether a request waits for room
 
@@ -131,13 +132,21 @@ class Pool:
 
     def reap(self) -> None:
         """Stop the environments that have been idle for longer than their function's `idle` seconds."""
-        self._retired = {fleet for fleet in self._retired if not fleet.is_done}
+        self._close_retired()
         now = self._clock()
         for fleet in self._all():
             for environment in [each for each, since in fleet.at_rest().items() if now - since >= fleet.function.idle]:
                 fleet.dismiss(environment)
 
+    def _close_retired(self) -> None:
+        """A function that is gone leaves nothing, nor the process that its environments were forked from."""
+        for fleet in [each for each in self._retired if each.is_done]:
+            self._retired.discard(fleet)
+            task = asyncio.get_running_loop().create_task(fleet.close())
+            self._closing.add(task)  # the event loop itself holds tasks weakly
+            task.add_done_callback(self._closing.discard)
+
     async def close(self) -> None:
         """Kill every environment."""
-        await asyncio.gather(*(fleet.close() for fleet in self._all()))
+        await asyncio.gather(*self._closing, *(fleet.close() for fleet in self._all()))
         await self.host.close()

@@ -84,6 +84,8 @@ def _lambda_variables(function: Function, runtime_api: str) -> Mapping[str, str]
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d', time.gmtime())}/[$LATEST]{uuid.uuid4().hex}",
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "AWS_REGION": region(),
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",  # where X-Ray's daemon listens, if one runs here
         "LAMBDA_TASK_ROOT": str(function.root),
         "_HANDLER": function.handler,
     }
@@ -97,8 +99,9 @@ def _import_path(root: Path, python: Path, folder: Path) -> list[str]:
     if python == Path(sys.executable):
         return [str(root)]
     site = folder / "site"
-    site.mkdir()
-    (site / "pilotlight").symlink_to(Path(pilotlight.__file__).parent)
+    if not site.exists():  # forks have that of the process that they come from
+        site.mkdir()
+        (site / "pilotlight").symlink_to(Path(pilotlight.__file__).parent)
     return [str(root), str(site)]
 
 

@@ -30,17 +30,16 @@ class Report(NamedTuple):
     peak: int
     error: str = ""
 
-    def lines(self) -> str:
-        """END and REPORT. Since August 2025 Lambda bills the init phase as well, so it counts as billed.
+    def line(self) -> str:
+        """REPORT. Since August 2025 Lambda bills the init phase as well, so it counts as billed.
 
         Init of SnapStart is not billed, and not told of: the snapshot was made before.
         """
         restored = self.init.restore
         billed = math.ceil((self.seconds + (0 if restored else self.init.seconds)) * 1000)
         return (
-            f"END RequestId: {self.request_id}\n"
             f"REPORT RequestId: {self.request_id}\tDuration: {self.seconds * 1000:.2f} ms\tBilled Duration: {billed} ms"
-            f"\tMemory Size: {self.memory} MB\tMax Memory Used: {self.peak} MB{self._phase()}{_status(self.error)}\n"
+            f"\tMemory Size: {self.memory} MB\tMax Memory Used: {self.peak} MB{self._phase()}{_status(self.error)}"
         )
 
     def _phase(self) -> str:
@@ -64,13 +63,17 @@ def init(seconds: float, status: str, error: str = "") -> str:
 
 def kind(result: Result) -> str:
     """The error type that ended an invocation before the function could answer; "" for all that it did itself."""
-    if not result.error:
-        return ""
+    error = error_type(result.payload) if result.error else ""
+    return error if error.startswith(("Runtime.Ex", "Runtime.Out", "Sandbox.")) else ""
+
+
+def error_type(payload: bytes) -> str:
+    """That of the error object `payload`; "" where it is none."""
     try:
-        error = json.loads(result.payload)["errorType"]
-    except (ValueError, TypeError, KeyError):
+        error = json.loads(payload)["errorType"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ""
-    return error if isinstance(error, str) and error.startswith(("Runtime.Ex", "Runtime.Out", "Sandbox.")) else ""
+    return error if isinstance(error, str) else ""
 
 
 def peak_memory(pid: int) -> int:
@@ -89,7 +92,7 @@ def failure(kind: str, text: str, request_id: str = "") -> Result:
     return Result(json.dumps({"errorType": kind, "errorMessage": message}).encode(), "Unhandled")
 
 
-def timed_out(timeout: int) -> str:
+def timed_out(timeout: float) -> str:
     return f"Error: Task timed out after {timeout:.2f} seconds"
 
 

@@ -4,6 +4,7 @@ Wires the parts together, keeps them in step with the files, and takes them down
 """
 
 import asyncio
+import compileall
 import contextlib
 import errno
 import gc
@@ -12,6 +13,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -126,18 +128,22 @@ class Server:
         self._events = EventQueue(self._pool, self._pool.function, reporter.function_log)
         self._gateway = Gateway(self._pool)
         self._keys = KeyRing(os.environ)
-        self._describer = Describer(reporter.described)
+        self._describer = Describer(host, reporter.described)
         self._playground = Playground(self._describer.descriptions)
         self._deploy()
 
     def _deploy(self, renewed: Collection[str] = ()) -> None:
         functions = [self._as_served(function) for each in self._projects for function in each.functions]
+        for folder in {function.file.parent for function in functions}:
+            _compile(folder)
         self._pool.deploy(functions, renewed)
         self._gateway.route(routes(self._projects, self._keys))
         self._playground.show(functions)
 
     def _as_served(self, function: Function) -> Function:
-        return msgspec.structs.replace(function, snapstart=True) if self._options.fork_server else function
+        """With a fork server as if it had SnapStart, unless its environments have several processes."""
+        forks = self._options.fork_server and function.environment_concurrency == 1
+        return msgspec.structs.replace(function, snapstart=True) if forks else function
 
     async def run(self, listener: socket.socket) -> None:
         api = InvokeApi(self._pool, self._pool, self._events.accept)
@@ -243,6 +249,12 @@ _NO_NEWS = (
     "Unsupported upgrade request.",
     "No supported WebSocket library detected.",
 )
+
+
+def _compile(folder: Path) -> None:
+    """Write the bytecode of functions, which they cannot: to them their folder is read-only, as on Lambda."""
+    if not sys.dont_write_bytecode:
+        compileall.compile_dir(folder, maxlevels=0, quiet=2)
 
 
 def _calm_collector() -> None:
