@@ -21,9 +21,10 @@ MakeService = Callable[..., Project]
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a deadline would measure the neighbours
 hypothesis.settings.load_profile("shared machine")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
-    # a shell that starts the tests in the background has it ignored, and so would all that the tests start
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    # a shell that starts the tests in the background, or nohup, has it ignored, and so would all that the tests start
+    if signal.getsignal(number) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(number, usual)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -235,8 +235,9 @@ class Started:
 
     def signal(self, number: int) -> None:
         """To the process and what it has started in its own group of processes."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: a group of zombies
-            os.killpg(self.pid, number)
+        if self.pid:  # 0 would be the server's own group
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: a group of zombies
+                os.killpg(self.pid, number)
 
     def kill(self) -> None:
         """SIGKILL to everything in the environment."""
