@@ -76,7 +76,9 @@ def browser_page() -> Iterator[Page]:
 
 @pytest.fixture
 def page(browser_page: Page, tmp_path: Path, start_server: Callable[..., RunningServer]) -> Page:
-    server = start_server(write(tmp_path / "service", FILES))
+    server = start_server(
+        write(tmp_path / "service", FILES), "--isolation", "none"
+    )  # functions wait for the test's files
     for _ in range(6):
         server.wait_for("described")
     errors: list[str] = []
