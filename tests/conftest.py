@@ -5,8 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
+import time
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
@@ -57,26 +60,50 @@ def make_service(tmp_path: Path) -> MakeService:
 
 
 class RunningServer:
-    """`pilotlight serve ... --json --port 0` as a process; `lines` are the objects that it printed so far."""
+    """`pilotlight serve ... --json --port 0` as a process; `lines` are the objects that were waited for so far.
+
+    It prints into a file: a pipe that nobody reads would be full after some hundred requests, and hold it up.
+    """
 
     def __init__(self, arguments: list[str], environ: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "pilotlight", "serve", *arguments, "--json", "--port", "0"]
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # closed with this object
+        weakref.finalize(self, self._printed.close)
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ}
+            command, stdout=self._printed, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ}
         )
+        self._unread = b""
+        self._offset = 0
         self.lines: list[dict[str, object]] = []
         self.url = str(self.wait_for("listening")["url"])
 
     def wait_for(self, event: str, **fields: object) -> dict[str, object]:
         """The next line of that kind with those fields; fails when the server ends before it."""
-        assert self.process.stdout is not None
-        for text in self.process.stdout:
+        for text in self._lines():
             line = json.loads(text)
             self.lines.append(line)
             if line.get("event") == event and fields.items() <= line.items():
                 return line
         assert self.process.stderr is not None
         raise AssertionError(f"the server ended without {event}: {self.process.stderr.read()}")
+
+    def _lines(self) -> Iterator[bytes]:
+        """Whole lines as they come, to the end of the process."""
+        while True:
+            has_ended = self.process.poll() is not None
+            self._read()
+            while b"\n" in self._unread:
+                line, _, self._unread = self._unread.partition(b"\n")
+                yield line
+            if has_ended:
+                return
+            else:
+                time.sleep(0.005)
+
+    def _read(self) -> None:
+        while new := os.pread(self._printed.fileno(), 1 << 20, self._offset):
+            self._offset += len(new)
+            self._unread += new
 
     def stop(self, number: int = signal.SIGINT) -> int:
         if self.process.poll() is None:

@@ -353,7 +353,10 @@ def is_utf8(body: bytes) -> bool:
 
 def _first(headers: Headers, name: str) -> str:
     name = name.lower()
-    return next((value for other, value in headers if other.lower() == name), "")
+    for other, value in headers:
+        if other == name or other.lower() == name:
+            return value
+    return ""
 
 
 def media_type(content_type: str) -> str:
@@ -368,6 +371,10 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    pairs = list(pairs)
+    single = dict(pairs)
+    if len(single) == len(pairs):
+        return single
     return {name: ",".join(values) for name, values in grouped(pairs).items()}
 
 

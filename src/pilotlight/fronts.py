@@ -103,22 +103,26 @@ def to_url(request: Request) -> dict[str, object]:
 
 
 def _v2(request: Request, path: str, route: str, stage: str, account: str, request_id: str) -> dict[str, object]:
-    cookies = [part.strip() for name, value in request.headers if name == "cookie" for part in value.split(";")]
-    encoded = _is_binary(request)
     event: dict[str, object] = {
         "version": "2.0",
         "routeKey": route,
         "rawPath": path,
         "rawQueryString": request.query,
-        "cookies": [cookie for cookie in cookies if cookie],
-        "headers": joined(pair for pair in request.headers if pair[0] != "cookie"),
-        "queryStringParameters": joined(request.query_pairs()),
-        "requestContext": _context_v2(request, path, route, stage, account, request_id),
-        "body": body_text(request.body, encoded),
-        "isBase64Encoded": encoded,
     }
-    optional = ("cookies", "queryStringParameters", "body")
-    return {name: value for name, value in event.items() if value or name not in optional}
+    sent = [value for name, value in request.headers if name == "cookie"]
+    cookies = [cookie for value in sent for part in value.split(";") if (cookie := part.strip())]
+    if cookies:
+        event["cookies"] = cookies
+    event["headers"] = joined([pair for pair in request.headers if pair[0] != "cookie"])
+    parameters = joined(request.query_pairs())
+    if parameters:
+        event["queryStringParameters"] = parameters
+    event["requestContext"] = _context_v2(request, path, route, stage, account, request_id)
+    encoded = _is_binary(request)
+    if request.body:
+        event["body"] = body_text(request.body, encoded)
+    event["isBase64Encoded"] = encoded
+    return event
 
 
 def _parameters_v1(request: Request) -> dict[str, str] | None:

@@ -3,7 +3,7 @@
 Ships to Lambda: imports next to nothing.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Invoke(Protocol):
     whatever went wrong inside the function is in the result.
     """
 
-    async def __call__(self, call: Call, /) -> Result: ...
+    def __call__(self, call: Call, /) -> Awaitable[Result]: ...
 
 
 class Timing(NamedTuple):

@@ -124,7 +124,12 @@ class Harness:
         call = Call(
             "probe", json.dumps(event).encode(), "request-1", client_context='{"custom": {"a": "b"}}', tail=tail
         )
-        return await self.environment.invoke(call)
+        return await self.call(call)
+
+    def call(self, call: Call) -> asyncio.Future[Result]:
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.environment.invoke(call, answer)
+        return answer
 
     async def invoke_and_wait(self, **event: object) -> object:
         result = await self.invoke(**event)
@@ -519,7 +524,7 @@ def test_takes_several_invocations_at_once(make_service: MakeService, runtime: s
             while harness.environment.room < 2:
                 await asyncio.sleep(0.01)
             calls = [Call("many", b"{}", f"request-{number}") for number in (1, 2)]
-            results = await asyncio.gather(*map(harness.environment.invoke, calls))
+            results = await asyncio.gather(*map(harness.call, calls))
             assert [result.request_id for result in results] == ["request-1", "request-2"]
             return [json.loads(result.payload) for result in results]
 
@@ -606,6 +611,7 @@ def test_a_worker_that_dies_after_its_answer_harms_nobody_else(make_service: Mak
 
         def die_after(api, *answer):
             respond(api, *answer)
+            api.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
         def handler(event, context):
@@ -621,10 +627,10 @@ def test_a_worker_that_dies_after_its_answer_harms_nobody_else(make_service: Mak
         async with started(function) as harness:
             while harness.environment.room < 2:
                 await asyncio.sleep(0.01)
-            first = await harness.environment.invoke(Call("many", b'{"dies": true}', "request-1"))
+            first = await harness.call(Call("many", b'{"dies": true}', "request-1"))
             await asyncio.sleep(1)
             assert not harness.environment.is_busy
-            second = await harness.environment.invoke(Call("many", b'{"seconds": 1.5}', "request-2"))
+            second = await harness.call(Call("many", b'{"seconds": 1.5}', "request-2"))
             return [first.payload, second.payload]
 
     assert run(main()) == [b'"answer"', b'"answer"']

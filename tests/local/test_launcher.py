@@ -311,7 +311,7 @@ async def main():
     order = Order(command, {"PATH": os.environ["PATH"]}, "/", Plan("none", 8, "/tmp", ()))
     pids = [await launcher.launch(order, output, lambda status: None) for _ in range(3)]
     line = " ".join(map(str, [launcher.pid, *pids]))
-    os.write(1, line.encode() + b"\n")  # in one write: the commands write to the same pipe
+    os.write(1, f"{line}\\n".encode())  # in one write: the commands write to the same pipe
     await asyncio.sleep(60)
 
 asyncio.run(main())

@@ -220,7 +220,7 @@ def test_gives_every_waiting_request_an_answer_when_the_function_does_not_load(m
 
 def test_a_caller_that_goes_away_takes_no_environment_with_it(echo: Function) -> None:
     async def body(pool: Pool) -> Result:
-        gone = [asyncio.create_task(pool(call(number=number))) for number in range(3)]
+        gone = [asyncio.ensure_future(pool(call(number=number))) for number in range(3)]
         await asyncio.sleep(0)
         for task in gone:
             task.cancel()
@@ -245,7 +245,7 @@ def test_runs_changed_code_in_fresh_environments(make_service: MakeService, tmp_
 
 def test_a_function_that_is_replaced_finishes_what_it_runs(echo: Function) -> None:
     async def body(pool: Pool) -> Result:
-        running = asyncio.create_task(pool(call(seconds=0.5, number=1)))
+        running = asyncio.ensure_future(pool(call(seconds=0.5, number=1)))
         await asyncio.sleep(0.2)
         pool.deploy([])
         with pytest.raises(NotFound):
@@ -263,7 +263,7 @@ def test_closes_with_requests_under_way(make_service: MakeService) -> None:
         lines: list[str] = []
         pool = Pool(lambda key, line: lines.append(line), 100_000)
         pool.deploy([echo])
-        tasks = [asyncio.create_task(pool(call())) for _ in range(3)]
+        tasks = [asyncio.ensure_future(pool(call())) for _ in range(3)]
         while lines.count("running") < 3:
             await asyncio.sleep(0.01)
         await pool.close()
@@ -313,7 +313,7 @@ def test_throttled_is_raised_before_anything_starts(make_service: MakeService) -
     echo = make_service({"inference/echo.py": ECHO}, "[functions.echo]\nconcurrency = 1").functions[0]
 
     async def body(pool: Pool) -> dict[str, int]:
-        running = asyncio.create_task(pool(call(seconds=0.2)))
+        running = asyncio.ensure_future(pool(call(seconds=0.2)))
         await asyncio.sleep(0)
         with pytest.raises(Throttled, match="Rate Exceeded"):
             await pool(call())

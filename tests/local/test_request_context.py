@@ -224,7 +224,9 @@ OWN = "1-00000400-[0-9a-f]{24}"
     ],
 )
 def test_the_trace_header(sent: Headers, expected: str) -> None:
-    *kept, (name, value), address, port, scheme = tracing.forwarded(sent, "192.0.2.7", 80, "http", 1024.9)
+    *kept, (name, value), address, port, scheme = tracing.forwarded(
+        sent, "192.0.2.7", 80, "http", 1024.9, "0123456789ab" * 2
+    )
     assert (kept, name) == ([HOST], "x-amzn-trace-id")
     assert re.fullmatch(expected, value)
     assert [address, port, scheme] == [
@@ -252,8 +254,9 @@ def test_the_trace_of_an_invocation(header: str, expected: str) -> None:
 
 def test_ids_differ() -> None:
     ids = [tracing.new_ids() for _ in range(100)]
-    assert all(re.fullmatch(UUID, one) and re.fullmatch(GATEWAY_ID, other) for one, other in ids)
-    assert len({each for pair in ids for each in pair}) == 200
+    assert all(re.fullmatch(UUID, one) and re.fullmatch(GATEWAY_ID, other) for one, other, _ in ids)
+    assert all(re.fullmatch("[0-9a-f]{24}", root) for *_, root in ids)
+    assert len({each for group in ids for each in group}) == 300
 
 
 # bodies, headers and queries as they are sent

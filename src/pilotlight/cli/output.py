@@ -44,7 +44,7 @@ class Log:
             self._flushing = asyncio.get_running_loop().call_later(self._PAUSE, self.flush)
 
     def record(self, **fields: object) -> None:
-        self.line(_json(fields))
+        self.line(_compact(fields))
 
     def flush(self) -> None:
         if self._flushing is not None:
@@ -80,7 +80,11 @@ def record(**fields: object) -> None:
 
 
 def _json(fields: Mapping[str, object]) -> str:
+    return msgspec.json.format(_compact(fields), indent=0)
+
+
+def _compact(fields: Mapping[str, object]) -> str:
     try:
-        return msgspec.json.format(msgspec.json.encode(fields, enc_hook=str), indent=0).decode()
+        return msgspec.json.encode(fields, enc_hook=str).decode()
     except UnicodeEncodeError:  # the name of a file that is no text
         return json.dumps(fields, default=str)

@@ -27,6 +27,8 @@ INVOKE_MODE = "PILOTLIGHT_INVOKE_MODE"  # the variable that says how the functio
 INITIALIZATION = "AWS_LAMBDA_INITIALIZATION_TYPE"
 request_id = ""  # of the invocation that runs, else of the last one
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one each time
+
 Handler = Callable[[Any, "Context"], object]
 
 
@@ -149,7 +151,9 @@ def run(handler: Handler) -> NoReturn:
         api = RuntimeApi(address)  # after a restore a new one: what was open when the snapshot was taken may be stale
         while True:
             serve_one(api, handler)
-            trace.write()
+            if trace.is_on():
+                api.flush()
+                trace.write()
     except ConnectionError:
         sys.exit(0)  # Lambda is gone, and this environment with it
 
@@ -277,7 +281,7 @@ def _encode_answer(answer: object) -> bytes:
     if isinstance(answer, bytes):
         return answer
     try:
-        return json.dumps(answer, ensure_ascii=False).encode()
+        return _ENCODER.encode(answer).encode()
     except TypeError:
         from pilotlight.function.answers import encode
 

@@ -36,6 +36,11 @@ def mark(name: str) -> None:
     _marks[name] = monotonic_ns()
 
 
+def is_on() -> bool:
+    """Whether something has been noted that is to be written."""
+    return bool(_file)
+
+
 def write() -> None:
     """Write all that was noted, the first time that this is called: when the first answer has been posted.
 

@@ -52,10 +52,7 @@ class InitTimeout(Exception):
 
 
 class Environment:
-    """See the module. `on_idle` is called whenever it can take an invocation, `on_exit` once when its process ends.
-
-    `claimed` counts the invocations that are on their way to it.
-    """
+    """See the module. `on_idle` is called whenever it can take an invocation, `on_exit` once when its process ends."""
 
     def __init__(
         self,
@@ -66,7 +63,6 @@ class Environment:
         on_exit: Callable[["Environment"], None],
     ) -> None:
         self.function = function
-        self.claimed = 0
         self._starter = starter
         self._log = log
         self._on_idle = on_idle
@@ -95,7 +91,7 @@ class Environment:
     @property
     def room(self) -> int:
         """How many more invocations it can take."""
-        return 0 if self._is_killed else self._exchange.free - self.claimed
+        return 0 if self._is_killed else self._exchange.free
 
     @property
     def coming(self) -> int:
@@ -104,14 +100,9 @@ class Environment:
         return self._exchange.missing if is_young and not self._is_killed else 0
 
     @property
-    def is_idle(self) -> bool:
-        """Whether it can take an invocation that has been claimed."""
-        return not self._is_killed and self._exchange.free > 0
-
-    @property
     def is_busy(self) -> bool:
-        """Whether an invocation runs in it, or is on its way to it."""
-        return bool(self._exchange.running) or self.claimed > 0
+        """Whether an invocation runs in it."""
+        return bool(self._exchange.running)
 
     @property
     def is_finishing(self) -> bool:
@@ -222,17 +213,16 @@ class Environment:
 
     # invocations
 
-    async def invoke(self, call: Call) -> Result:
-        """Run one invocation; the environment must be idle. Returns when the function has answered, failed, exited or
-        run out of time; the environment may still be busy then, and tells `on_idle` when it is not."""
+    def invoke(self, call: Call, answer: asyncio.Future[Result]) -> None:
+        """Run one invocation; the environment must have room. `answer` is done when the function has answered, failed,
+        exited or run out of time; the environment may still be busy then, and tells `on_idle` when it is not."""
         budget, self._budget = self._budget, float(self.function.timeout)
-        invocation = Invocation(call)
+        invocation = Invocation(call, answer)
         invocation.timer = self._loop.call_later(budget, self._time_out, invocation)
-        self._pipe.tail += f"START RequestId: {call.request_id} Version: $LATEST\n".encode()
-        self.claimed = max(0, self.claimed - 1)
+        if call.tail:
+            self._pipe.tail += f"START RequestId: {call.request_id} Version: $LATEST\n".encode()
         self._exchange.send(invocation, call.payload, self._event_headers(call, time.time() + budget))
         self._freezer.thaw()
-        return await invocation.result
 
     def _event_headers(self, call: Call, deadline: float) -> str:
         trace = f"Lambda-Runtime-Trace-Id: {call.trace_id}\r\n" if call.trace_id else ""
@@ -297,10 +287,12 @@ class Environment:
         self._pipe.read()  # the runtime flushed before it answered, so what the invocation wrote is in the pipe
         line = self._report(invocation, result)
         self._log(line)
-        self._pipe.tail += f"END RequestId: {invocation.request_id}\n{line}\n".encode()
-        log = bytes(self._pipe.tail[-limits.LOG_TAIL :]) if invocation.tail else b""
+        log = b""
+        if invocation.tail:
+            self._pipe.tail += f"END RequestId: {invocation.request_id}\n{line}\n".encode()
+            log = bytes(self._pipe.tail[-limits.LOG_TAIL :])
         self._pipe.tail.clear()
-        invocation.end(result._replace(request_id=invocation.request_id, log=log))
+        invocation.end(Result(result.payload, result.error, invocation.request_id, log))
 
     def end(self, invocation: Invocation, result: Result) -> None:
         """Lambda ends an invocation: then nobody else has said why."""

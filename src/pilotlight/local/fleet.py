@@ -24,7 +24,8 @@ class Place(NamedTuple):
     """A request's place in the line for an environment; `number` counts the requests of all functions."""
 
     number: int
-    environment: asyncio.Future[Environment]
+    call: Call
+    answer: asyncio.Future[Result]
 
 
 class Machine(Protocol):
@@ -55,46 +56,75 @@ class Fleet:
         self.waiting: deque[Place] = deque()
         self._machine = machine
         self._starter = machine.host.starter(function, self._log)
+        self._loop = asyncio.get_running_loop()
         self._requests = 0
+        self._idle_since = 0.0  # of the environment taken last
         self._starting = 0
         self._is_retired = False
         self._is_closed = False
         self._starts: set[asyncio.Task[None]] = set()
         self._stops: set[asyncio.Task[None]] = set()
 
-    async def invoke(self, call: Call) -> Result:
+    def invoke(self, call: Call) -> asyncio.Future[Result]:
         """Run one invocation in an environment that is free, or in a new one. Raises Throttled, ModelNotInstalled.
 
-        A streamed answer counts as a request under way until it has ended."""
+        Cancelled while it waits for an environment, it does not run; later, it runs on. A streamed answer counts as a
+        request under way until it has ended."""
         if self._requests >= self._concurrency:
             self._log(f"[ERROR] Throttled: all {self._concurrency} of the function's concurrency are in use")
             raise Throttled("Rate Exceeded.", f"raise the concurrency of {self.function.name}")
+        answer: asyncio.Future[Result] = self._loop.create_future()
+        environment = self._take()
+        if environment is None:
+            self._wait(call, answer)
+        else:
+            self._begin(environment, call, answer)
         self._requests += 1
-        try:
-            result = await self._run(call)
-        except BaseException:
-            self._requests -= 1
-            raise
-        if result.stream is None:
+        answer.add_done_callback(self._answered)
+        return answer
+
+    def _answered(self, answer: asyncio.Future[Result]) -> None:
+        stream = None if answer.cancelled() or answer.exception() else answer.result().stream
+        if stream is None:
             self._requests -= 1
         else:
-            result.stream.ended.add_done_callback(self._stream_ended)
-        return result
-
-    async def _run(self, call: Call) -> Result:
-        try:
-            environment = await self._acquire()
-            while not environment.is_idle:  # it died in the moment between being offered and being used
-                environment.claimed -= 1
-                environment = await self._acquire()
-            return await environment.invoke(call)
-        except InitError as error:
-            if not error.payload:  # else the runtime has reported it, and logged it too
-                self._log(f"[ERROR] {error}")
-            return error.result(call)
+            stream.ended.add_done_callback(self._stream_ended)
 
     def _stream_ended(self, _: asyncio.Future[Result]) -> None:
         self._requests -= 1
+
+    def _take(self) -> Environment | None:
+        """The idle environment used last, so that the others grow old enough to go."""
+        while self.idle:
+            environment, self._idle_since = self.idle.popitem()
+            if environment.room:  # else it has been killed, and its end is not known yet
+                return environment
+        return None
+
+    def _begin(self, environment: Environment, call: Call, answer: asyncio.Future[Result]) -> None:
+        environment.invoke(call, answer)
+        if environment.room:
+            self.idle[environment] = self._idle_since
+
+    def _wait(self, call: Call, answer: asyncio.Future[Result]) -> None:
+        if self._is_closed:
+            answer.cancel()  # as those that were waiting
+            return
+        if not self.function.is_installed:
+            raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.how_to_install)
+        place = Place(self._machine.next_number(), call, answer)
+        self.waiting.append(place)
+        answer.add_done_callback(lambda _: self._give_up(place))
+        if any(environment.is_finishing for environment in self.environments):
+            self._loop.call_later(_NEXT_GRACE, self.grow)
+        else:
+            self.grow()
+
+    def _give_up(self, place: Place) -> None:
+        """Nobody waits for it any more, if it waits still."""
+        if place in self.waiting:
+            self.waiting.remove(place)
+            self._machine.room_changed()  # functions that stood back for it may go on
 
     @property
     def is_done(self) -> bool:
@@ -123,44 +153,6 @@ class Fleet:
     @property
     def _concurrency(self) -> int:
         return self.function.concurrency or limits.CONCURRENCY_ACCOUNT
-
-    async def _acquire(self) -> Environment:
-        if self._is_closed:
-            raise asyncio.CancelledError  # as those that were waiting
-        if self.idle:
-            return self._take()
-        if not self.function.is_installed:
-            raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.how_to_install)
-        loop = asyncio.get_running_loop()
-        place = Place(self._machine.next_number(), loop.create_future())
-        self.waiting.append(place)
-        if any(environment.is_finishing for environment in self.environments):
-            loop.call_later(_NEXT_GRACE, self.grow)
-        else:
-            self.grow()
-        try:
-            return await place.environment
-        except asyncio.CancelledError:
-            self._give_up(place)
-            raise
-
-    def _take(self) -> Environment:
-        """The environment used last, so that the others grow old enough to go."""
-        environment, since = self.idle.popitem()
-        environment.claimed += 1
-        if environment.room > 0:
-            self.idle[environment] = since
-        return environment
-
-    def _give_up(self, place: Place) -> None:
-        """The caller is gone. What it was given in the same moment goes to the next in line."""
-        if place in self.waiting:
-            self.waiting.remove(place)
-            self._machine.room_changed()  # functions that stood back for it may go on
-        elif not place.environment.cancelled() and place.environment.exception() is None:
-            environment = place.environment.result()
-            environment.claimed -= 1
-            self._offer(environment)
 
     # growing
 
@@ -214,10 +206,12 @@ class Fleet:
 
     def _fail(self, error: InitError) -> None:
         """A request waited for the environment that could not start: the longest waiting gets the error."""
+        if not error.payload:  # else the runtime has reported it, and logged it too
+            self._log(f"[ERROR] {error}")
         while self.waiting:
             place = self.waiting.popleft()
-            if not place.environment.done():
-                place.environment.set_exception(error)
+            if not place.answer.done():
+                place.answer.set_result(error.result(place.call))
                 break
         self._machine.room_changed()
 
@@ -226,15 +220,19 @@ class Fleet:
     def _offer(self, environment: Environment) -> None:
         """An environment is free: the longest waiting request gets it, unless it has to make room for a function that
         waits for longer and has none."""
-        if environment.room > 0:
+        if environment.room:
             self.idle.pop(environment, None)
             self.idle[environment] = self._machine.now()
         if self.waiting and self._machine.is_others_turn(self.waiting[0].number):
             self._machine.room_changed()
-        while self.idle and self.waiting:
-            place = self.waiting.popleft()
-            if not place.environment.done():
-                place.environment.set_result(self._take())
+        while self.waiting:
+            place = self.waiting[0]
+            free = None if place.answer.done() else self._take()
+            if free is not None:
+                self._begin(free, place.call, place.answer)
+            elif not place.answer.done():
+                break
+            self.waiting.popleft()
         if self.waiting:
             self.grow()
         if self._is_retired:
@@ -273,8 +271,8 @@ class Fleet:
         """Kill every environment; requests that wait are cancelled, and nothing starts any more."""
         self._is_closed = True
         self._starter.cancel()  # else a start would wait for an init phase that may never end
-        for place in self.waiting:
-            place.environment.cancel()
+        for place in list(self.waiting):
+            place.answer.cancel()
         starts = list(self._starts)
         for start in starts:
             start.cancel()

@@ -7,14 +7,15 @@ document says.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from pilotlight import fronts, limits
-from pilotlight.errors import ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
+from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
 from pilotlight.events import Request, Response
 from pilotlight.fronts import MalformedResult
 from pilotlight.local import cors, streams, tracing
@@ -24,7 +25,7 @@ from pilotlight.local.routes import Match, Router
 from pilotlight.local.streams import Streamed
 from pilotlight.local.throttle import Bucket
 from pilotlight.settings import Cors, Front, Throttle
-from pilotlight.values import Call, Invoke
+from pilotlight.values import Call, Invoke, Result
 
 TIMEOUTS: Mapping[Front, float] = {
     "http": limits.HTTP_TIMEOUT,
@@ -84,7 +85,7 @@ class Gateway:
         self._timeouts = timeouts
         self._now = now
         self._clock = clock
-        self._running: set[asyncio.Task[Response | Streamed]] = set()
+        self._running: set[asyncio.Task[None]] = set()  # functions for whose answers nobody waits any more
         self.route(routes)
 
     def route(self, routes: Sequence[Route]) -> None:
@@ -176,27 +177,8 @@ class Gateway:
     async def _integrate(self, request: Request, target: Target, trace: str) -> Response | Streamed:
         if len(request.body) > _REQUEST_LIMITS[target.front]:
             return fail(target.front, "too large")
-        timeout = self._timeouts[target.front]
-        if target.streams and target.front == "rest":
-            timeout = max(timeout, limits.REST_STREAM_TIMEOUT)
-        # Not cancelled at the gateway's timeout: on AWS, too, the function runs on when nobody waits any more.
-        task = asyncio.ensure_future(self._answer(request, target, trace))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await _within(timeout, task) or fail(target.front, "timeout")
-
-    async def _answer(self, request: Request, target: Target, trace: str) -> Response | Streamed:
-        began = self._now()
         try:
-            result = await self._invoke(Call(target.function, _encode(request, target), request.request_id, trace))
-            if result.stream is not None and target.front != "http":
-                opened = await streams.opened(result.stream, target.front)
-                return opened._replace(chunks=self._limited(opened.chunks, target, began))
-            result = await streams.collected(result)
-            if result.error:
-                return fail(target.front, "function")
-            accept, binary = request.header("accept"), target.binary_media_types
-            return checked(fronts.from_result(result.payload, target.front, accept, binary), target.front)
+            return await self._called(request, target, trace) or fail(target.front, "timeout")
         except Throttled:
             return fail(target.front, "throttled")
         except PayloadTooLarge:
@@ -208,6 +190,39 @@ class Gateway:
         except ModelNotInstalled as error:
             return unavailable(f"{error}; {error.hint}" if error.hint else str(error))
 
+    async def _called(self, request: Request, target: Target, trace: str) -> Response | Streamed | None:
+        """The function's answer; None when it did not come within the time that the front end gives.
+
+        It is not stopped then: on AWS, too, a function runs on when nobody waits any more."""
+        began = self._now()
+        timeout = self._timeouts[target.front]
+        if target.streams and target.front == "rest":
+            timeout = max(timeout, limits.REST_STREAM_TIMEOUT)
+        call = Call(target.function, _encode(request, target), request.request_id, trace)
+        invocation = asyncio.ensure_future(self._invoke(call))
+        result = await _within(timeout, invocation)
+        if result is None:
+            self._leave(_collected(invocation))
+            return None
+        if result.stream is None:
+            return _response(request, target, result)
+        answer = asyncio.ensure_future(self._opened(request, target, result, began))
+        opened = await _within(began + timeout - self._now(), answer)
+        if opened is None:
+            self._leave(_awaited(answer))
+        return opened
+
+    def _leave(self, rest: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(rest)
+        self._running.add(task)  # the event loop itself holds tasks weakly
+        task.add_done_callback(self._running.discard)
+
+    async def _opened(self, request: Request, target: Target, result: Result, began: float) -> Response | Streamed:
+        if result.stream is None or target.front == "http":  # which does not stream
+            return _response(request, target, await streams.collected(result))
+        opened = await streams.opened(result.stream, target.front)
+        return opened._replace(chunks=self._limited(opened.chunks, target, began))
+
     def _limited(self, chunks: AsyncIterator[bytes], target: Target, began: float) -> AsyncIterator[bytes]:
         if target.front == "rest":
             end = began + limits.REST_STREAM_TIMEOUT
@@ -215,17 +230,35 @@ class Gateway:
         return streams.paced(chunks, _FREE_OF_PACE[target.front], self._now)
 
 
-async def _within(seconds: float, task: "asyncio.Task[T]") -> T | None:
-    """The task's result; None when it takes longer, and then it runs on. asyncio.wait costs twice as much."""
+def _response(request: Request, target: Target, result: Result) -> Response:
+    """Raises `MalformedResult`."""
+    if result.error:
+        return fail(target.front, "function")
+    accept, binary = request.header("accept"), target.binary_media_types
+    return checked(fronts.from_result(result.payload, target.front, accept, binary), target.front)
+
+
+async def _collected(invocation: Awaitable[Result]) -> None:
+    with contextlib.suppress(InvokeError, ModelNotInstalled):
+        await streams.collected(await invocation)
+
+
+async def _awaited(answer: Awaitable[Response | Streamed]) -> None:
+    with contextlib.suppress(MalformedResult):
+        await answer
+
+
+async def _within(seconds: float, future: "asyncio.Future[T]") -> T | None:
+    """The future's result; None when it takes longer, and then it goes on. asyncio.wait costs twice as much."""
     loop = asyncio.get_running_loop()
     over = loop.create_future()
     timer = loop.call_later(seconds, _finish, over)
-    task.add_done_callback(lambda _: _finish(over))
+    future.add_done_callback(lambda _: _finish(over))
     try:
         await over
     finally:
         timer.cancel()
-    return task.result() if task.done() else None
+    return future.result() if future.done() else None
 
 
 def _finish(future: "asyncio.Future[None]") -> None:

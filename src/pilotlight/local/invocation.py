@@ -19,10 +19,10 @@ class Invocation:
     client: Connection  # that has the event
     timer: asyncio.TimerHandle  # of its timeout
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, result: asyncio.Future[Result]) -> None:
         self.request_id = call.request_id
         self.tail = call.tail
-        self.result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.result = result
         self.began = time.perf_counter()
         self.answered = False
         self.stream: Stream | None = None

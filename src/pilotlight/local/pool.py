@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable
 
 from pilotlight import limits
-from pilotlight.errors import NotFound, PayloadTooLarge
+from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge
 from pilotlight.local.fleet import Fleet
 from pilotlight.local.host import Host
 from pilotlight.project import Function
@@ -50,14 +50,19 @@ class Pool:
                 self._fleets[key] = Fleet(self, function)
                 self._fleets[key].prepare()
 
-    async def __call__(self, call: Call, /) -> Result:
-        """Invoke a function. Raises NotFound, Throttled, PayloadTooLarge or ModelNotInstalled."""
-        fleet = self._fleets[self.resolve(call.function)]
-        if len(call.payload) > limits.PAYLOAD:
-            raise PayloadTooLarge(
-                f"Request must be smaller than {limits.PAYLOAD} bytes for the InvokeFunction operation"
-            )
-        return await fleet.invoke(call if call.request_id else call._replace(request_id=str(uuid.uuid4())))
+    def __call__(self, call: Call, /) -> asyncio.Future[Result]:
+        """Invoke a function. The future has NotFound, Throttled, PayloadTooLarge or ModelNotInstalled where it was not
+        invoked. No task is made: most requests find an environment that is free."""
+        try:
+            fleet = self._fleets[self.resolve(call.function)]
+            if len(call.payload) > limits.PAYLOAD:
+                text = f"Request must be smaller than {limits.PAYLOAD} bytes for the InvokeFunction operation"
+                raise PayloadTooLarge(text)
+            return fleet.invoke(call if call.request_id else call._replace(request_id=str(uuid.uuid4())))
+        except (InvokeError, ModelNotInstalled) as error:
+            refused: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
 
     def resolve(self, name: str) -> str:
         """The key that `name` means: itself, or the one function of that bare name. Raises NotFound."""

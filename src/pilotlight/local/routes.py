@@ -33,10 +33,13 @@ class Router(Generic[T]):
 
     def __init__(self, routes: Iterable[tuple[str, str, T]] = ()) -> None:
         self._root: _Node[T] = _Node()
+        self._plain: dict[tuple[str, str], T] = {}  # routes without parameters, before which none other goes
         for method, path, target in routes:
             self._add(method, path, target)
 
     def _add(self, method: str, path: str, target: T) -> None:
+        if "{" not in path:
+            self._plain.setdefault((method, path), target)
         node = self._root
         names = []
         for segment in path.split("/")[1:]:
@@ -47,6 +50,9 @@ class Router(Generic[T]):
 
     def match(self, method: str, path: str) -> Match[T] | None:
         """`path` is percent-encoded, as the client sent it."""
+        plain = self._plain.get((method, path))
+        if plain is not None:
+            return Match(plain, {})
         for node, values in _walk(self._root, path.split("/")[1:]):
             found = node.targets.get(method) or node.targets.get("ANY")
             if found:

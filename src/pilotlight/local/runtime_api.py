@@ -52,6 +52,8 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
+        self._held = b""  # an answer that waits for what comes after it
+        self._is_answered = True  # the last request that came
         self._reset()
 
     def _reset(self) -> None:
@@ -73,6 +75,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.close()
+        if self._is_answered:
+            self._write(b"")
         if not self._has_head and self._read > _HEAD:
             self.close()  # the parser would join it again and again
 
@@ -107,6 +111,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         request = self._request()
         self._reset()
+        self._is_answered = False
         if request.stream is not None:
             self._streamed(self, request.stream, request.headers)
         else:
@@ -129,19 +134,27 @@ class Connection(asyncio.Protocol):
     # replies
 
     def accept(self) -> None:
-        """The one answer to everything that is as it should be."""
-        if self._transport is not None:
-            self._transport.write(_ACCEPTED)
+        """The one answer to everything that is as it should be.
+
+        Where a client has sent its next request along, it is written with the answer to that: one write, and a client
+        that wakes up once."""
+        self._is_answered = True
+        self._held += _ACCEPTED
 
     def reply(self, status: int, body: bytes, headers: str = "") -> None:
         """Send one answer; nothing happens when the client is gone. `headers` are whole lines."""
-        if self._transport is None:
-            return
+        self._is_answered = True
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n{headers}\r\n"
         )
-        self._transport.write(head.encode("latin-1") + body)
+        self._write(head.encode("latin-1") + body)
+
+    def _write(self, data: bytes) -> None:
+        if self._held:
+            data, self._held = self._held + data, b""
+        if data and self._transport is not None:
+            self._transport.write(data)
 
     def refuse(self, status: int, kind: str, message: str) -> None:
         self.reply(status, json.dumps({"errorMessage": message, "errorType": kind}).encode())

@@ -8,19 +8,15 @@ import compileall
 import contextlib
 import errno
 import gc
-import logging
 import os
 import resource
-import signal
 import socket
 import sys
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 import msgspec
-import uvicorn
 import watchfiles
 
 from pilotlight import project
@@ -30,19 +26,16 @@ from pilotlight.local.asynchronous import EventQueue
 from pilotlight.local.describe import Describer, Description
 from pilotlight.local.gateway import Gateway, Target
 from pilotlight.local.host import Host
-from pilotlight.local.http_protocol import Protocol
 from pilotlight.local.invoke_api import InvokeApi
 from pilotlight.local.isolation import Level
 from pilotlight.local.keys import KeyRing, Made
 from pilotlight.local.playground import Playground
 from pilotlight.local.pool import Pool
-from pilotlight.local.web import App
+from pilotlight.local.web import Web, app
 from pilotlight.project import Function, Project
 from pilotlight.settings import FILE
 
 _REAP_SECONDS = 1.0
-_GRACE_SECONDS = 5  # for requests under way when the server is told to stop
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a supervisor, a terminal that is closed
 _IGNORED = watchfiles.DefaultFilter(ignore_dirs=(*watchfiles.DefaultFilter.ignore_dirs, "train", "tests"))
 
 
@@ -147,18 +140,14 @@ class Server:
 
     async def run(self, listener: socket.socket) -> None:
         api = InvokeApi(self._pool, self._pool, self._events.accept)
-        app = App(self._gateway, api, self._playground, self._reporter.request)
-        logging.getLogger("uvicorn.error").addFilter(_is_news)
-        web = _Web(uvicorn.Config(
-            app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            proxy_headers=False, timeout_graceful_shutdown=_GRACE_SECONDS + 2,
-        ), lambda: self._start(listener))  # fmt: skip
+        web = Web(app(self._gateway, api, self._playground, self._reporter.request))
         work = [web.beside(self._reap())]
         if self._options.reload:
             work.append(web.beside(self._watch()))
+            await asyncio.sleep(0)  # its first step sets the watches: a change after `listening` is not missed
         _calm_collector()
         try:
-            await web.serve(sockets=[listener])
+            await web.serve(listener, lambda: self._start(listener))
         finally:
             for task in work:
                 task.cancel()
@@ -243,14 +232,6 @@ def _forget_bytecode(changed: Sequence[Path]) -> None:
             compiled.unlink(missing_ok=True)
 
 
-_NO_NEWS = (
-    "ASGI callable returned without completing response.",  # why a streamed answer broke off is in the function's log
-    "Invalid HTTP request received.",
-    "Unsupported upgrade request.",
-    "No supported WebSocket library detected.",
-)
-
-
 def _compile(folder: Path) -> None:
     """Write the bytecode of functions, which they cannot: to them their folder is read-only, as on Lambda."""
     if not sys.dont_write_bytecode:
@@ -262,55 +243,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether uvicorn says what its user does not know, or can do something about."""
-    return not str(record.msg).startswith(_NO_NEWS)
-
-
-class _Web(uvicorn.Server):
-    """uvicorn, stopped by a signal without raising it again: what comes after is for the caller to do.
-
-    `on_start` is called when requests are taken and a signal would stop the server as it should.
-    """
-
-    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_start = on_start
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_start()
-
-    def beside(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run something beside the server, which stops when that fails."""
-        task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(self._work_ended)
-        return task
-
-    def _work_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self.should_exit = True
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._cancel)
-
-    def _cancel(self) -> None:
-        for task in self.server_state.tasks:
-            task.cancel()  # the app answers 503
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in _STOPS:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in _STOPS:
-                loop.remove_signal_handler(number)
 
 
 def routes(projects: Sequence[Project], keys: KeyRing) -> list[tuple[str, str, Target]]:

@@ -1,151 +1,115 @@
-"""The front door: ASGI in and out, and which part of the machine a request is for.
-
-Plain ASGI under uvicorn, no framework in the hot path.
-"""
+"""The front door: which part of the machine a request is for, and taking connections until told to stop."""
 
 import asyncio
 import contextlib
+import signal
+import socket
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
-from pilotlight import limits
-from pilotlight.events import Headers, Request, Response
-from pilotlight.local import invoke_api, tracing
-from pilotlight.local.answers import fail
+from pilotlight.events import Request, Response
+from pilotlight.local import http_protocol, invoke_api
 from pilotlight.local.gateway import Gateway
-from pilotlight.local.streams import Cut, Streamed
+from pilotlight.local.http_protocol import Protocol
+from pilotlight.local.streams import Streamed
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Answer = Callable[[Request], Awaitable[Response | Streamed]]
-
-_BODILESS = (204, 304)
+_GRACE_SECONDS = 5  # for requests under way when the server is told to stop
+_LAST_SECONDS = 2  # for what they are answered then to be sent
+_QUIET_SECONDS = 75.0  # after which a connection is closed on which nothing happens
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a supervisor, a terminal that is closed
 
 
-class App:
+def app(
+    gateway: Gateway,
+    invoke: Callable[[Request], Awaitable[Response | Streamed]],
+    pages: Callable[[Request], Response | None],
+    log: Callable[[Request, Response, float], None],
+) -> http_protocol.App:
     """Sends a request to the Invoke API, to the gateway, or to the pages that the server has of its own.
 
-    A route of the user's goes before a page. `log` gets one line a request, when its answer has ended.
+    A route of the user's goes before a page.
     """
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        invoke: Answer,
-        pages: Callable[[Request], Response | None],
-        log: Callable[[Request, Response, float], None],
-    ) -> None:
-        self._gateway = gateway
-        self._invoke = invoke
-        self._pages = pages
-        self._log = log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return  # uvicorn closes a websocket that is not accepted with 403
-        began = time.perf_counter()
-        request = _request(scope)
-        try:
-            body = await _read(receive)
-            answer = self._gateway.refuse(request, "too large") if body is None else await self._answer(request, body)
-            if isinstance(answer, Streamed) and request.protocol == "HTTP/1.0":
-                answer = await _whole(answer)
-        except ConnectionAbortedError:
-            return  # a request that was never whole is no request
-        except asyncio.CancelledError:  # the server stops, and the request has had the time that it gives
-            answer = fail("http", "timeout")
-        if isinstance(answer, Streamed):
-            await _stream(send, request, answer)
-        else:
-            await _send(send, request, answer)
-        self._log(request, answer.head if isinstance(answer, Streamed) else answer, time.perf_counter() - began)
-
-    async def _answer(self, request: Request, body: bytes) -> Response | Streamed:
-        request = request._replace(body=body) if body else request
+    def answer(request: Request) -> Awaitable[Response | Streamed]:
         if request.path.startswith(invoke_api.PREFIXES):
-            return await self._invoke(request)
-        found = self._gateway.match(request.method, request.path)
-        page = self._pages(request) if found is None else None
-        return page or await self._gateway.answer(request, found)
+            return invoke(request)
+        found = gateway.match(request.method, request.path)
+        page = pages(request) if found is None else None
+        return _at_once(page) if page is not None else gateway.answer(request, found)
+
+    return http_protocol.App(answer, lambda request: gateway.refuse(request, "too large"), log)
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The whole body; None when it is larger than any front end takes. Raises ConnectionAbortedError."""
-    chunks = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionAbortedError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limits.HTTP_PAYLOAD:
-            return None
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+async def _at_once(page: Response) -> Response:
+    return page
 
 
-def _request(scope: Scope) -> Request:
-    headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
-    source_ip = scope["client"][0] if scope["client"] else "127.0.0.1"
-    request_id, extended_id = tracing.new_ids()
-    now = time.time()
-    return Request(
-        scope["method"],
-        scope["raw_path"].decode("latin-1"),
-        scope["query_string"].decode("latin-1"),
-        tracing.forwarded(headers, source_ip, scope["server"][1], scope["scheme"], now),
-        request_id=request_id,
-        source_ip=source_ip,
-        time=now,
-        protocol=f"HTTP/{scope['http_version']}",
-        domain=next((value for name, value in headers if name == "host"), "localhost"),
-        extended_id=extended_id,
-    )
+class Web:
+    """Takes connections on a socket until a signal, or a failure of what runs beside it, ends that."""
 
+    def __init__(self, app: http_protocol.App) -> None:
+        self._app = app
+        self._connections: set[Protocol] = set()
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
 
-async def _send(send: Send, request: Request, response: Response) -> None:
-    length = () if response.status in _BODILESS else (("content-length", str(len(response.body))),)
-    await send(_start(response, length))
-    await send({"type": "http.response.body", "body": b"" if _is_bodiless(request, response) else response.body})
+    async def serve(self, listener: socket.socket, on_start: Callable[[], None]) -> None:
+        """`on_start` is called when requests are taken and a signal would stop the server as it should."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Protocol(self._app, self._connections), sock=listener, backlog=2048)
+        with self._signals():
+            on_start()
+            sweeping = loop.create_task(self._sweep())
+            await self._stopping.wait()
+            sweeping.cancel()
+            server.close()
+            await self._end()
 
+    def beside(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run something beside the server, which stops when that fails."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._work_ended)
+        return task
 
-async def _stream(send: Send, request: Request, streamed: Streamed) -> None:
-    """Send chunk by chunk, as fast as the client takes them. Read to the end when nobody takes them any more.
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._stopping.set()
 
-    A response that is not completed is what a client sees when the function fails, or has to stop: uvicorn closes the
-    connection without the chunk that ends a body.
-    """
-    await send(_start(streamed.head))
-    if _is_bodiless(request, streamed.head):
-        await send({"type": "http.response.body"})
-        send = _nowhere
-    with contextlib.suppress(Cut, asyncio.CancelledError):  # cancelled: the server stops, as above
-        async for chunk in streamed.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body"})
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _STOPS:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in _STOPS:
+                loop.remove_signal_handler(number)
 
+    def _stop(self) -> None:
+        """The first signal lets requests end, the second waits for none."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
 
-async def _whole(streamed: Streamed) -> Response:
-    """For HTTP/1.0, in which a body without a length cannot be told from one that broke off."""
-    try:
-        return streamed.head._replace(body=b"".join([chunk async for chunk in streamed.chunks]))
-    except Cut:
-        return fail("url", "function")
+    async def _sweep(self) -> None:
+        """Close the connections on which nothing happens."""
+        while True:
+            await asyncio.sleep(_QUIET_SECONDS / 10)
+            quiet = time.monotonic() - _QUIET_SECONDS
+            for connection in [each for each in self._connections if each.quiet_since < quiet and not each.is_busy]:
+                connection.cut()
 
+    async def _end(self) -> None:
+        for connection in list(self._connections):
+            connection.stop()
+        await self._wait(_GRACE_SECONDS)
+        for connection in list(self._connections):
+            connection.cut()
+        await self._wait(_LAST_SECONDS)
 
-async def _nowhere(_: MutableMapping[str, Any]) -> None: ...
-
-
-def _start(response: Response, more: Headers = ()) -> MutableMapping[str, Any]:
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in (*response.headers, *more)
-    ]
-    return {"type": "http.response.start", "status": response.status, "headers": headers}
-
-
-def _is_bodiless(request: Request, response: Response) -> bool:
-    return request.method == "HEAD" or response.status in _BODILESS
+    async def _wait(self, seconds: float) -> None:
+        """Until no connection is left, or nobody wants to wait any more."""
+        end = time.monotonic() + seconds
+        while self._connections and time.monotonic() < end and not self._hurry.is_set():
+            await asyncio.sleep(0.02)
