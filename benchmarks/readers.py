@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
@@ -68,6 +68,63 @@ class Measured(NamedTuple):
     """Seconds of one answer in a process that has answered before."""
     pss: list[float]
     """MB of all processes together, for each of ENVIRONMENTS."""
+
+
+class Target(NamedTuple):
+    """What a size has to reach with so many tokens: at least `bound`, or at most where `at_least` is False."""
+
+    title: str
+    size: str
+    tokens: int
+    value: Callable[[Measured, Measured, Measured], float]
+    """Of ours, theirs and the probe."""
+    bound: float
+    at_least: bool
+
+
+def cold_ms(ours: Measured, theirs: Measured, probe: Measured) -> float:
+    return median(ours.cold) * 1000
+
+
+def cold_ratio(ours: Measured, theirs: Measured, probe: Measured) -> float:
+    return median(theirs.cold) / median(ours.cold)
+
+
+def over_probe(ours: Measured, theirs: Measured, probe: Measured) -> float:
+    return median(ours.cold) / median(probe.cold)
+
+
+def warm_ratio(ours: Measured, theirs: Measured, probe: Measured) -> float:
+    return median(theirs.warm) / median(ours.warm)
+
+
+def fourth(ours: Measured, theirs: Measured, probe: Measured) -> float:
+    """MB that the fourth environment adds."""
+    two, four = ours.pss[-2:]
+    return (four - two) / 2
+
+
+TARGETS = (
+    Target("MiniLM, 128: cold start at most 110 ms", "minilm", 128, cold_ms, 110, False),
+    Target("MiniLM, 128: cold start at most 1.4 times the probe's", "minilm", 128, over_probe, 1.4, False),
+    Target("MiniLM, 128: cold start at least 40 times faster", "minilm", 128, cold_ratio, 40, True),
+    Target("DistilBERT, 384: cold start at least 35 times faster", "distilbert", 384, cold_ratio, 35, True),
+    Target("BERT-base, 128: cold start at most 180 ms", "bert-base", 128, cold_ms, 180, False),
+    Target("BERT-base, 128: cold start at least 32 times faster", "bert-base", 128, cold_ratio, 32, True),
+    Target("BERT-base, 128: warm at least 5 times faster", "bert-base", 128, warm_ratio, 5, True),
+    Target("BERT-base, 128: the fourth environment adds at most 45 MB", "bert-base", 128, fourth, 45, False),
+)
+
+
+def reached(measured: dict[tuple[str, int], dict[str, Measured]]) -> Iterator[str]:
+    """The targets of the sizes that were measured, each with what was found."""
+    yield from ("| target | measured | |", "|---|---|---|")
+    for target in TARGETS:
+        if sides := measured.get((target.size, target.tokens)):
+            value = target.value(*sides.values())
+            met = value >= target.bound if target.at_least else value <= target.bound
+            digits = 0 if value >= 100 else 1 if value >= 10 else 2
+            yield f"| {target.title} | {value:.{digits}f} | {'met' if met else '**missed**'} |"
 
 
 def request(tokens: int) -> str:
@@ -242,18 +299,22 @@ def main() -> None:
     options = parser.parse_args()
     exporter = environment.python("torch", Lines())
     work = options.work or Path(tempfile.mkdtemp(prefix="readers-"))
-    lines = [
-        "# Readers: cold start, warm latency, memory",
-        "",
+    table = [
         "| model, tokens | | cold ms | disk-cold ms | warm p50 ms | p95 | PSS MB, 1 / 2 / 4 environments |",
         "|---|---|---|---|---|---|---|",
     ]
-    every = {}
+    every, measured = {}, {}
     for size in options.sizes:
         for tokens in TOKENS:
             every[size] = sides(size, work, exporter, tokens)
-            lines += rows(size, tokens, measure(every[size], tokens, options.runs))
-    lines += [
+            found = measured[size, tokens] = measure(every[size], tokens, options.runs)
+            table += rows(size, tokens, found)
+    lines = [
+        "# Readers: cold start, warm latency, memory",
+        "",
+        *reached(measured),
+        "",
+        *table,
         *disk(every),
         "",
         f"Machine: {machine.describe()}. Command: `python benchmarks/readers.py --runs {options.runs}`.",

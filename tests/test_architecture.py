@@ -179,6 +179,7 @@ TYPED = {
     *(".function.runtime_client", ".function.signature", ".function.trace"),
 }
 WITH_MODEL = {".function.model", ".function.onnx", ".function.ort", ".limits"}
+TEXT = {".function.spans", ".function.text", ".function.textmodel", ".function.tokenizer", ".function.wordpiece"}
 
 
 def cold(service: str, handler: str, fields: dict[str, str], cache: Path) -> set[str]:
@@ -220,3 +221,10 @@ def test_what_a_cold_function_with_a_model_imports(tmp_path: Path) -> None:
     modules = cold("sentences", "inference/kim_cnn.handler", {"input": "A joy."}, tmp_path)
     assert ours(modules) == TYPED | WITH_MODEL
     assert others(modules) <= STANDARD | {"ctypes", "struct", "tokens"}
+
+
+def test_what_a_cold_reader_imports(tmp_path: Path) -> None:
+    asked = {"question": "How long is it?", "context": "It is 62 metres long."}
+    modules = cold("question_answering", "inference/qa.handler", asked, tmp_path)
+    assert ours(modules) == TYPED | WITH_MODEL | TEXT
+    assert others(modules) <= STANDARD | {"ctypes", "struct"}

@@ -19,6 +19,7 @@ import small_encoder
 from test_progress import on_a_terminal, stays
 
 pytestmark = pytest.mark.timeout(300)
+USE = "\n```python\n# Load it\nmodel = load()\n```\n"  # the comment is no heading
 STEPS = ["export", "reference", "graph", "int8", "layout", "measure"]
 
 
@@ -51,7 +52,7 @@ def left(folder: Path) -> list[str]:
 
 
 def test_a_graph_becomes_a_model_folder(folder: Path) -> None:
-    (folder / "source/README.md").write_text("---\nlicense: mit\n---\n# Loudness\n\nHow loud a text is.\n")
+    (folder / "source/README.md").write_text(f"---\nlicense: mit\n---\n# Loudness\n\nHow loud a text is.\n{USE}")
     a_model(folder / "made")
     refused = run(folder)
     assert refused.returncode == 2
@@ -87,7 +88,7 @@ def test_a_graph_becomes_a_model_folder(folder: Path) -> None:
     assert Classifier(folder / "made").classify("word1 word2").label in ("calm", "loud")
     card = (folder / "made/README.md").read_text()
     assert "| licence | mit |" in card
-    assert card.endswith("## The source's own card\n\n### Loudness\n\nHow loud a text is.\n")
+    assert card.endswith(f"## The source's own card\n\n### Loudness\n\nHow loud a text is.\n{USE}")
     assert report["machine"]["processor"] in card
 
 

@@ -231,6 +231,16 @@ def test_the_install_script_asks_for_what_it_needs(tmp_path: Path) -> None:
     assert told.stderr.startswith("/bin/false has no torch or no transformers: ")
 
 
+def test_missing_questions_are_named_with_where_they_are(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "train.evaluate", "--data", str(tmp_path)]
+    told = subprocess.run(command, cwd=EXAMPLE, capture_output=True, text=True, timeout=60, check=False)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == (
+        f"{tmp_path}/squad-v1.1-dev.json: there is no such file: `sh train/install.sh qa` fetches it, "
+        "or take https://rajpurkar.github.io/SQuAD-explorer/dataset/dev-v1.1.json\n"
+    )
+
+
 PERPLEXITY = """
 import sys
 from pathlib import Path

@@ -63,7 +63,7 @@ def test_a_sample_and_its_question_are_enough(page: Page) -> None:
     expect(page.locator("#passage mark")).to_have_text("62 metres")
     page.get_by_label("Sample passage").select_option("Zoë's bakery")
     expect(page.get_by_label("Passage", exact=True)).to_have_value(re.compile("Zoë lights"))
-    expect(page.get_by_label("Question", exact=True)).to_have_value("When does Zoë light the oven?")
+    expect(page.get_by_label("Question", exact=True)).to_have_value("Where was the café?")
 
 
 def test_everything_goes_by_the_keyboard(page: Page) -> None:

@@ -125,7 +125,12 @@ def test_weights_at_no_number_of_bytes_are_refused(offset: str, tmp_path: Path) 
 def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     path = graph(tmp_path / "sum.onnx", "input_ids", "logits")
     path.write_bytes(path.read_bytes()[:9000])
-    assert str(refused(path)) == f"loading {path}: it is no ONNX model, or cut (DecodeError)"
+    cut = refused(path)
+    assert str(cut) == f"loading {path}: it is no ONNX model, or cut (DecodeError)"
+    path.write_bytes(b"")
+    empty = refused(path)
+    assert str(empty).startswith(f"loading {path}: not a valid ONNX model (")
+    assert cut.hint == empty.hint == "export or copy it again"
 
 
 def test_another_task_is_refused_with_what_the_graph_has(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """What may be named as the source of a model, and what is said of what may not."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
 from pilotlight.errors import SourceError, UsageError
-from pilotlight.optimize import tasks
+from pilotlight.optimize import fidelity, samples, tasks
 from pilotlight.optimize.source import Source, resolve
 
 
@@ -22,6 +23,7 @@ def refused(source: str) -> tuple[str, str]:
     return str(caught.value), caught.value.hint
 
 
+SCRIPTS = Path(tasks.__file__).parent / "exporters" / "scripts"
 FORMS = "a source is a folder, hf://org/name, hf://org/name@revision, a .pt2 or an .onnx file"
 
 
@@ -103,6 +105,22 @@ def test_tasks_are_found_by_name() -> None:
         "feature-extraction",
         "text-generation",
     ]
+
+
+def keys(script: str, name: str) -> set[str]:
+    """The keys of a table in a script, whose imports are those of the exporter's own environment."""
+    tree = ast.parse((SCRIPTS / script).read_text(encoding="utf-8"))
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    [table] = [node.value for node in assigned if ast.unparse(node).startswith((f"{name}:", f"{name} ="))]
+    assert isinstance(table, ast.Dict)
+    return {ast.literal_eval(key) for key in table.keys if key}
+
+
+def test_every_table_has_every_task() -> None:
+    every = set(tasks.TASKS)
+    assert keys("wrappers.py", "WRAPPERS") == keys("checkpoints.py", "HEADS") == every
+    assert set(samples.FIELDS) == set(fidelity.AGREEMENT) == every
+    assert {*fidelity.ANSWERING, *fidelity.VECTORS} == every
 
 
 def test_a_misspelt_task_is_answered_with_the_nearest() -> None:

@@ -3,10 +3,13 @@
 import json
 import re
 import string
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+SOURCE = "https://rajpurkar.github.io/SQuAD-explorer/dataset/dev-v1.1.json"
 
 
 class Span(NamedTuple):
@@ -26,7 +29,9 @@ class Example(NamedTuple):
 
 
 def read(path: Path) -> list[Example]:
-    """The questions of a SQuAD file, in its order."""
+    """The questions of a SQuAD file, in its order; where there is none, the script ends and says where to get it."""
+    if not path.is_file():
+        sys.exit(f"{path}: there is no such file: `sh train/install.sh qa` fetches it, or take {SOURCE}")
     return [
         Example(question["id"], article["title"], question["question"], paragraph["context"], _spans(question))
         for article in json.loads(path.read_text("utf-8"))["data"]

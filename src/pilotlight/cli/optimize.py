@@ -141,7 +141,7 @@ def _plan(options: "Options", as_json: bool) -> None:
 def _show(made: Mapping[str, Any]) -> None:
     from pilotlight.optimize import report
 
-    machine, precision = made["machine"], made["precision"]
+    machine = made["machine"]
     output.line(f"\nFidelity over {made['fidelity']['samples']['count']} samples\n")
     _table([("", "fp32 graph to original", "final to fp32"), *report.fidelity_rows(made)])
     output.line(f"\nOn {machine['cpus']} vCPU of {machine['processor']}, {made['tokens']} tokens\n")
@@ -149,8 +149,8 @@ def _show(made: Mapping[str, Any]) -> None:
     if made["graph"]["note"]:
         output.line(f"\nThe graph: {made['graph']['note']}.")
     output.line(f"\nWeights in {report.weights(made)}.")
-    if precision["int8"] and precision["fp32"]:
-        output.line(f"\nLeft in fp32: {', '.join(part['node'] for part in precision['fp32'])}")
+    if made["precision"]["int8"] and (left := report.left(made)):
+        output.line(f"\nLeft in fp32: {left}")
     output.line(f"\nWrote {made['out']}: {sum(made['files'].values()) / 1e6:.1f} MB.")
 
 

@@ -64,6 +64,8 @@ def _cost(made: Mapping[str, Any]) -> str:
 def _limits(made: Mapping[str, Any]) -> str:
     lines = ["Times hold for this machine; compare ratios."]
     if made["precision"]["int8"]:
+        if left := report.left(made):
+            lines.append(f"Left in fp32, since answers would suffer: {left}.")
         lines.append(
             "int8 is fast and exact on processors with VNNI. On x86-64 without it, sums of two products may saturate: "
             "run `pilotlight optimize` there to see whether the gate still passes."
@@ -83,8 +85,13 @@ def _own(path: Path) -> str:
     except OSError:
         return ""
     body = re.sub(r"\A---\s*\n.*?\n---\s*\n", "", text, flags=re.DOTALL)
-    lower = re.sub(r"^(#{1,4} )", r"##\1", body.strip(), flags=re.MULTILINE)
-    return f"## The source's own card\n\n{lower}\n"
+    return f"## The source's own card\n\n{_lowered(body.strip())}\n"
+
+
+def _lowered(body: str) -> str:
+    """Its headings two levels down; in a fenced block # begins a comment."""
+    fenced_or_heading = re.compile(r"^(```|~~~).*?^\1[^\S\n]*$|^(#{1,4} )", re.MULTILINE | re.DOTALL)
+    return fenced_or_heading.sub(lambda found: f"##{found[2]}" if found[2] else found[0], body)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -78,6 +78,11 @@ def weights(report: Mapping[str, Any]) -> str:
     return "fp32, since no choice of parts in int8 passed" if fp32 else "fp32, since no part of it can be in int8"
 
 
+def left(report: Mapping[str, Any]) -> str:
+    """The names of the parts that are in fp32, the worst first; "" for none."""
+    return ", ".join(part["node"] for part in report["precision"]["fp32"])
+
+
 def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """What the model takes: a title, before, after, and how many times less."""
     before, after = report["before"], report["after"]

@@ -1,7 +1,9 @@
 """What a model can be optimised for: one entry a task.
 
 A task names the tensors that the graph takes and gives; what the exporter runs for it is the function of the same name
-in `exporters/scripts/wrappers.py`.
+in `exporters/scripts/wrappers.py`, on the model that `HEADS` of `checkpoints.py` there loads. What it is compared on is
+its entry in `samples.FIELDS`, a file of bundled samples, and in `fidelity.AGREEMENT`; one that does not give vectors
+answers by its entry in `fidelity.ANSWERING`. `tests/optimize/test_source.py` asks for all of these.
 """
 
 from collections.abc import Mapping

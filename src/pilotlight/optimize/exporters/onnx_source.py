@@ -38,13 +38,16 @@ def normalise(source: Path, task: Task, out: Path) -> tuple[dict[str, str], int]
     return names, sum(_size(tensor.dims) for tensor in model.graph.initializer)
 
 
+AGAIN = "export or copy it again"
+
+
 def load(path: Path) -> Any:
     """The whole model, external data included."""
     onnx = needed("onnx")
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's errors have no common class that is public
-        raise ModelError(f"loading {path}: it is no ONNX model, or cut ({type(error).__name__})") from error
+        raise ModelError(f"loading {path}: it is no ONNX model, or cut ({type(error).__name__})", AGAIN) from error
     for tensor in onnx.external_data_helper._get_all_tensors(model):
         if onnx.external_data_helper.uses_external_data(tensor):
             _check_external(tensor, path)
@@ -52,7 +55,7 @@ def load(path: Path) -> Any:
         onnx.checker.check_model(str(path))
         onnx.load_external_data_for_model(model, str(path.parent))
     except (onnx.checker.ValidationError, ValueError, OSError) as error:
-        raise ModelError(f"loading {path}: not a valid ONNX model ({str(error).strip()[:300]})") from error
+        raise ModelError(f"loading {path}: not a valid ONNX model ({str(error).strip()[:300]})", AGAIN) from error
     return model
 
 

@@ -1,6 +1,6 @@
 """What is exported for each task: a module from positional tensors to positional tensors.
 
-A new task is one function here and one entry in `pilotlight/optimize/tasks.py`.
+A new task is one function here; `pilotlight/optimize/tasks.py` says which entries it needs besides.
 """
 
 import inspect
