@@ -34,7 +34,7 @@ from pilotlight.local.isolation import Level
 from pilotlight.local.pool import Pool
 from pilotlight.optimize import environment
 from pilotlight.project import Function
-from pilotlight.values import Call, Result
+from pilotlight.values import Call
 
 COUNTS = (1, 2, 4, 8, 16)
 LEVELS: tuple[Level, ...] = ("none", "namespace")
@@ -150,9 +150,7 @@ async def memory(folder: Path, event: bytes, forks: bool) -> dict[int, float]:
     for count in range(1, COUNTS[-1] + 1):
         one = Environment(function, starter, lambda line: log("", line), lambda _: None, lambda _: None)
         await one.start(60)
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        one.invoke(Call(function.key, event, f"request-{count}"), answer)
-        result = await answer
+        result = await one.invoke(Call(function.key, event, f"request-{count}"))
         if result.error:
             sys.exit(f"{function.key} answered {result.payload!r}")
         environments.append(one)

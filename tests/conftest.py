@@ -2,14 +2,12 @@
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
-import time
-import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
@@ -62,54 +60,55 @@ def make_service(tmp_path: Path) -> MakeService:
 class RunningServer:
     """`pilotlight serve ... --json --port 0` as a process; `lines` are the objects that were waited for so far.
 
-    It prints into a file: a pipe that nobody reads would be full after some hundred requests, and hold it up.
+    What it writes is read at once, asked for or not: else it would stand still when the pipe is full, which holds 4 KiB
+    where the user has many of them.
     """
 
     def __init__(self, arguments: list[str], environ: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "pilotlight", "serve", *arguments, "--json", "--port", "0"]
-        self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # closed with this object
-        weakref.finalize(self, self._printed.close)
         self.process = subprocess.Popen(
-            command, stdout=self._printed, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ}
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ}
         )
-        self._unread = b""
-        self._offset = 0
         self.lines: list[dict[str, object]] = []
+        self._coming: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None is their end
+        self._errors: list[str] = []
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_errors)]
+        for reader in self._readers:
+            reader.start()
         self.url = str(self.wait_for("listening")["url"])
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for text in output:
+                self._coming.put(text)
+        self._coming.put(None)
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as errors:
+            self._errors.extend(errors)
 
     def wait_for(self, event: str, **fields: object) -> dict[str, object]:
         """The next line of that kind with those fields; fails when the server ends before it."""
-        for text in self._lines():
+        for text in iter(self._coming.get, None):
             line = json.loads(text)
             self.lines.append(line)
             if line.get("event") == event and fields.items() <= line.items():
                 return line
-        assert self.process.stderr is not None
-        raise AssertionError(f"the server ended without {event}: {self.process.stderr.read()}")
+        raise AssertionError(f"the server ended without {event}: {self.end()[1]}")
 
-    def _lines(self) -> Iterator[bytes]:
-        """Whole lines as they come, to the end of the process."""
-        while True:
-            has_ended = self.process.poll() is not None
-            self._read()
-            while b"\n" in self._unread:
-                line, _, self._unread = self._unread.partition(b"\n")
-                yield line
-            if has_ended:
-                return
-            else:
-                time.sleep(0.005)
-
-    def _read(self) -> None:
-        while new := os.pread(self._printed.fileno(), 1 << 20, self._offset):
-            self._offset += len(new)
-            self._unread += new
+    def end(self) -> tuple[int, str]:
+        """Its status and what it wrote to stderr, when it has ended."""
+        status = self.process.wait(60)
+        for reader in self._readers:
+            reader.join(60)
+        return status, "".join(self._errors)
 
     def stop(self, number: int = signal.SIGINT) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        self.process.communicate(timeout=30)
-        return self.process.returncode
+        return self.end()[0]
 
 
 @pytest.fixture

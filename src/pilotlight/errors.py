@@ -12,7 +12,7 @@
     │   └── FidelityError        the optimised model does not answer as the original does
     └── InvokeError              a call that never reached a function (exit code 1)
         ├── NotFound             no function of that name
-        ├── Throttled            the function's concurrency is used up
+        ├── Throttled            the function's concurrency, or its requests of this second, are used up
         └── PayloadTooLarge      the payload is over Lambda's limit
 
     InputError                   a request does not fit the function's annotations: 400 behind HTTP
@@ -79,7 +79,14 @@ class NotFound(InvokeError):
 
 
 class Throttled(InvokeError):
-    """All of the function's concurrency is in use."""
+    """All of the function's concurrency is in use, or more requests come in a second than that allows.
+
+    `reason` is Lambda's word for the limit, of ThrottleReason in its service model.
+    """
+
+    def __init__(self, message: str, hint: str = "", reason: str = "ConcurrentInvocationLimitExceeded") -> None:
+        super().__init__(message, hint)
+        self.reason = reason
 
 
 class PayloadTooLarge(InvokeError):

@@ -5,7 +5,8 @@ Sources, as read in November 2026: [quotas] docs.aws.amazon.com/lambda/latest/dg
 docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html, [rest] .../developerguide/
 api-gateway-execution-service-limits-table.html, [create] docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html,
 [async] docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html, [managed]
-docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html, [snapstart] .../dg/snapstart.html.
+docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html, [snapstart] .../dg/snapstart.html, [scaling]
+.../dg/lambda-concurrency.html, [url] .../dg/urls-configuration.html.
 """
 
 MEMORY_MIN = 128  # [quotas]
@@ -25,6 +26,7 @@ HTTP_HEAD = 65_536  # bytes that this server reads of one; API Gateway's own lim
 HTTP_TIMEOUT = 30.0  # [http]
 REST_TIMEOUT = 29.0  # [rest]
 CONCURRENCY_ACCOUNT = 1_000  # [quotas]: 10 in a new account
+REQUESTS_PER_CONCURRENCY = 10  # [quotas] [scaling] [url]: synchronous ones, a second
 LOG_TAIL = 4_096  # LogType=Tail of the Invoke API
 FUNCTION_NAME = 64  # [create]: characters
 REQUEST_PAYLOAD = 6_291_456  # what the service reports in its error for a request: 100 bytes less than for an answer

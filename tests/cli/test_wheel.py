@@ -78,15 +78,15 @@ def served(pilotlight: str, tmp_path: Path) -> Iterator[str]:
     assert process.stdout is not None
     yield next(word for word in process.stdout.readline().split() if word.startswith("http"))
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 
 def test_makes_and_serves_the_templates(served: str) -> None:
-    assert httpx.get(f"{served}/hello?name=Ada", timeout=20).json() == {"greeting": "Hello, Ada!"}
-    assert "<title>Pilotlight</title>" in httpx.get(f"{served}/").text
-    assert "<title>Questions and sentences</title>" in httpx.get(f"{served}/qa", timeout=20).text
-    answer = httpx.post(f"{served}/kim_cnn", json={"input": "a gripping film"}, timeout=20)
+    assert httpx.get(f"{served}/hello?name=Ada", timeout=60).json() == {"greeting": "Hello, Ada!"}
+    assert "<title>Pilotlight</title>" in httpx.get(f"{served}/", timeout=60).text
+    assert "<title>Questions and sentences</title>" in httpx.get(f"{served}/qa", timeout=60).text
+    answer = httpx.post(f"{served}/kim_cnn", json={"input": "a gripping film"}, timeout=60)
     message = answer.json()["message"]
     assert answer.status_code == 503
     assert message == "the model of kim_cnn is not installed; install it with: sh train/install.sh"

@@ -322,10 +322,10 @@ EXCEPTIONS = (
     case(
         "timeout",
         "import time\n\ndef handler(event, context):\n    time.sleep(60 * event)\n    return 'fresh'\n",
-        ended("Sandbox.Timedout", "Task timed out after 1.00 seconds"),
+        ended("Sandbox.Timedout", "Task timed out after 2.00 seconds"),
         Answer("fresh"),
         events=(b"1", b"0"),
-        timeout=1,
+        timeout=2,
         follows=SERVER,
     ),
 )

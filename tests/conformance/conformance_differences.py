@@ -67,7 +67,7 @@ EMULATOR: dict[str, Difference] = {
     "timeout": Difference(
         "its words for a timeout are no JSON, and without the request's id; "
         "docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html has Lambda's",
-        (Answer("Task timed out after 1.00 seconds"), Answer("fresh")),
+        (Answer("Task timed out after 2.00 seconds"), Answer("fresh")),
     ),
     "trace": Difference("it passes no trace id on, not even the request's", (Answer(False),)),
     "import-exits": Difference(_EXIT_IN_INIT, (Answer(""),)),

@@ -222,7 +222,7 @@ def _under_emulator(case: Case, folder: Path, command: list[str]) -> Seen:
 def _post(host: str, port: int, case: Case, event: bytes) -> Answer:
     context = base64.b64encode(case.client_context.encode()).decode()
     headers = {"X-Amzn-Trace-Id": TRACE_ID, **({"X-Amz-Client-Context": context} if context else {})}
-    connection = http.client.HTTPConnection(host, port, timeout=30)
+    connection = http.client.HTTPConnection(host, port, timeout=60)
     with contextlib.closing(connection):
         connection.request("POST", "/2015-03-31/functions/function/invocations", event, headers)
         response = connection.getresponse()

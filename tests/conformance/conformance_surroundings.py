@@ -256,8 +256,11 @@ STATE = (
 
         def handler(event, context):
             before = len(beats)
-            time.sleep(0.05)
-            return len(beats) > before
+            for _ in range(1000):  # a busy machine may not run it at once
+                time.sleep(0.005)
+                if len(beats) > before:
+                    return True
+            return False
         """,
         Answer(True),
         Answer(True),

@@ -52,7 +52,7 @@ class Lambda(ThreadingHTTPServer):
         return "127.0.0.1:{1}".format(*self.server_address)
 
     def next(self) -> Request:
-        return self.asked.get(timeout=30)
+        return self.asked.get(timeout=60)
 
     def paths(self, count: int) -> list[str]:
         return sorted(self.next().path for _ in range(count))
@@ -74,7 +74,7 @@ class Connection(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._record(b"")
         if self.path == API + "restore/next":
-            self.server.restored.wait(30)
+            self.server.restored.wait(60)
             self._reply(200)
         elif (event := self.server.events.get()) is not None:
             self._reply(200, event[1], event[0])
@@ -234,7 +234,7 @@ def test_a_hook_that_fails_is_reported(
         assert (request.path, request.error_type) == (path, header)
         assert (error["errorType"], error["errorMessage"], error["requestId"]) == (kind, message, "")
         assert error["stackTrace"][-1].split(", in ")[1].split("\n")[0] == "fail"
-        assert process.wait(30) == status
+        assert process.wait(60) == status
 
 
 def test_what_was_loaded_once_can_be_run_in_several_forks(tmp_path: Path) -> None:
@@ -307,14 +307,14 @@ def test_workers_go_on_when_one_ends(tmp_path: Path, loop: str) -> None:
         other.events.put(("r-2", b'{"status": 0}'))
         other.events.put(("r-3", b'{"status": 0}'))
         # awslambdaric's first process says nothing of how the others ended
-        assert process.wait(30) == {"pilotlight": 3, "awslambdaric": 0}[loop]
+        assert process.wait(60) == {"pilotlight": 3, "awslambdaric": 0}[loop]
 
 
 @both
 def test_an_init_that_fails_ends_all_workers(tmp_path: Path, loop: str) -> None:
     """The Runtime API takes the first report and refuses those of the others."""
     with running(tmp_path, LOOPS[loop], "1 / 0\n", AWS_LAMBDA_MAX_CONCURRENCY="3") as (other, process):
-        assert process.wait(30) == {"pilotlight": 1, "awslambdaric": 0}[loop]
+        assert process.wait(60) == {"pilotlight": 1, "awslambdaric": 0}[loop]
         requests = [other.next() for _ in range(3)]
         assert {(request.path, request.error_type) for request in requests} == {("init/error", "ZeroDivisionError")}
         with pytest.raises(ProcessLookupError):
@@ -327,4 +327,4 @@ def test_an_init_that_fails_ends_all_workers(tmp_path: Path, loop: str) -> None:
 def test_the_environment_ends_as_its_workers_did(tmp_path: Path, statement: str, status: int) -> None:
     source = f"import os, signal\n\n{statement}\n"
     with running(tmp_path, LOOPS["pilotlight"], source, AWS_LAMBDA_MAX_CONCURRENCY="2") as (_, process):
-        assert process.wait(30) == status
+        assert process.wait(60) == status

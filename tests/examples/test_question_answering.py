@@ -59,7 +59,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def ask(url: str, body: object, **headers: str) -> httpx.Response:
-    return httpx.post(f"{url}/qa", json=body, headers=headers, timeout=30)
+    return httpx.post(f"{url}/qa", json=body, headers=headers, timeout=60)
 
 
 def test_an_answer_is_a_part_of_the_context_with_its_place(url: str) -> None:
@@ -96,7 +96,9 @@ def test_a_request_that_does_not_fit_is_told_why(url: str, body: object, message
 
 
 def test_a_body_that_is_no_json_is_told_where(url: str) -> None:
-    response = httpx.post(f"{url}/qa", content=b'{"question": ', headers={"content-type": "application/json"})
+    response = httpx.post(
+        f"{url}/qa", content=b'{"question": ', headers={"content-type": "application/json"}, timeout=60
+    )
     assert response.status_code == 400
     assert response.json()["message"].startswith("body: not valid JSON: ")
 
@@ -117,13 +119,13 @@ def test_any_page_may_ask_without_credentials(url: str, path: str) -> None:
     assert preflight.headers["access-control-allow-headers"] == "content-type"
     body = {"question": "When?", "context": CONTEXT, "prompt": "I"}
     for sent in (body, {}):  # what is answered 400 has to be readable too
-        response = httpx.post(f"{url}/{path}", json=sent, headers={"origin": "https://example.com"}, timeout=30)
+        response = httpx.post(f"{url}/{path}", json=sent, headers={"origin": "https://example.com"}, timeout=60)
         assert response.headers["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in response.headers
 
 
 def test_the_page_stands_at_the_path_that_it_asks(url: str) -> None:
-    response = httpx.get(f"{url}/qa", timeout=30)
+    response = httpx.get(f"{url}/qa", timeout=60)
     assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert response.text == (EXAMPLE / "page.html").read_text("utf-8")
     policy = response.headers["content-security-policy"].split("; ")
@@ -140,20 +142,20 @@ def test_the_page_calls_the_generator_where_the_setting_says(
     service = copy(tmp_path / "service")
     with (service / "pilotlight.toml").open("a") as settings:
         settings.write('environment = { TEXTGEN_URL = "https://abc.lambda-url.eu-west-1.on.aws/?a=1&b=\\"" }\n')
-    response = httpx.get(f"{start_server(service).url}/qa", timeout=30)
+    response = httpx.get(f"{start_server(service).url}/qa", timeout=60)
     assert 'data-url="https://abc.lambda-url.eu-west-1.on.aws/?a=1&amp;b=&quot;"' in response.text
     assert "connect-src 'self' https://abc.lambda-url.eu-west-1.on.aws;" in response.headers["content-security-policy"]
 
 
 def test_a_text_is_gone_on_with_to_its_end(url: str) -> None:
-    with httpx.stream("POST", f"{url}/textgen", json={"prompt": "I don't"}, timeout=30) as response:
+    with httpx.stream("POST", f"{url}/textgen", json={"prompt": "I don't"}, timeout=60) as response:
         assert (response.status_code, response.headers["content-type"]) == (200, "text/plain; charset=utf-8")
         assert "".join(response.iter_text()) == " know what to do."
 
 
 def test_a_text_arrives_before_it_is_whole(url: str) -> None:
     body = {"prompt": "tick", "max_length": 1_000_000}  # hours of work: what arrives is a part of it
-    with httpx.stream("POST", f"{url}/textgen", json=body, timeout=30) as response:
+    with httpx.stream("POST", f"{url}/textgen", json=body, timeout=60) as response:
         assert next(response.iter_text()).startswith(" tock")
 
 
@@ -166,7 +168,7 @@ def test_a_text_arrives_before_it_is_whole(url: str) -> None:
     ],
 )
 def test_a_text_is_as_long_as_is_asked_for(url: str, fields: dict[str, object], text: str) -> None:
-    response = httpx.post(f"{url}/textgen", json={"prompt": "I don't", **fields}, timeout=30)
+    response = httpx.post(f"{url}/textgen", json={"prompt": "I don't", **fields}, timeout=60)
     assert (response.status_code, response.text) == (200, text)
 
 
@@ -180,7 +182,7 @@ def test_a_text_is_as_long_as_is_asked_for(url: str, fields: dict[str, object], 
     ],
 )
 def test_a_stream_that_cannot_begin_says_why(url: str, body: object, message: str) -> None:
-    response = httpx.post(f"{url}/textgen", json=body, timeout=30)
+    response = httpx.post(f"{url}/textgen", json=body, timeout=60)
     assert response.status_code == 400
     assert response.json()["message"] == message
 
@@ -193,11 +195,11 @@ def test_without_its_models_the_service_says_how_to_install_them(
         ("qa", "distilbert/distilbert-base-cased-distilled-squad", "question-answering"),
         ("textgen", "openai-community/gpt2", "text-generation"),
     ):
-        response = httpx.post(f"{server.url}/{path}", json={}, timeout=30)
+        response = httpx.post(f"{server.url}/{path}", json={}, timeout=60)
         command = f"pilotlight optimize hf://{hub} --task {task} --out models/{path}"
         assert response.status_code == 503
         assert response.json()["message"] == f"the model of {path} is not installed; install it with: {command}"
-    assert httpx.get(f"{server.url}/qa", timeout=30).status_code == 200
+    assert httpx.get(f"{server.url}/qa", timeout=60).status_code == 200
 
 
 def test_a_damaged_model_is_a_500_that_tells_nothing(

@@ -64,7 +64,7 @@ def running(folder: Path, source: str, mode: str = "RESPONSE_STREAM") -> Iterato
             finally:
                 other.reader.close()
                 other.connection.close()
-                process.communicate(timeout=30)
+                process.communicate(timeout=60)
 
 
 GATED = """
@@ -165,4 +165,4 @@ def test_ends_when_lambda_is_gone(tmp_path: Path) -> None:
         other.head()
         other.chunk()
         other.connection.shutdown(socket.SHUT_RDWR)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0

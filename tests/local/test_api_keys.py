@@ -89,12 +89,12 @@ def test_keys_of_a_server(tmp_path: Path, start_server: Callable[..., RunningSer
     server = start_server(write(tmp_path / "service", FILES), "--no-reload", **SET)
     mobile, corp = server.wait_for("keys")["keys"]  # type: ignore[misc]
     assert corp == {"name": "big-corp", "variable": "PILOTLIGHT_API_KEY_BIG_CORP", "value": ""}
-    refused = httpx.post(f"{server.url}/guarded", headers={"x-api-key": "wrong"})
+    refused = httpx.post(f"{server.url}/guarded", headers={"x-api-key": "wrong"}, timeout=60)
     assert (refused.status_code, refused.json()) == (403, {"message": "Forbidden"})
     assert refused.headers["x-amzn-errortype"] == "ForbiddenException"
-    assert httpx.post(f"{server.url}/open").text == "open"
+    assert httpx.post(f"{server.url}/open", timeout=60).text == "open"
     for value in (mobile["value"], SET["PILOTLIGHT_API_KEY_BIG_CORP"]):
-        event = httpx.post(f"{server.url}/guarded", headers={"x-api-key": value}).json()
+        event = httpx.post(f"{server.url}/guarded", headers={"x-api-key": value}, timeout=60).json()
         identity = event["requestContext"].pop("identity")
         assert identity["apiKey"] == value
         assert len(identity["apiKeyId"]) == 10
@@ -102,8 +102,8 @@ def test_keys_of_a_server(tmp_path: Path, start_server: Callable[..., RunningSer
         assert event["multiValueHeaders"].pop("x-api-key") == [value]
         assert value not in json.dumps(event)
     headers = {"x-api-key": mobile["value"]}
-    assert httpx.post(f"{server.url}/guarded", headers=headers).status_code == 200
-    limited = httpx.post(f"{server.url}/guarded", headers=headers)
+    assert httpx.post(f"{server.url}/guarded", headers=headers, timeout=60).status_code == 200
+    limited = httpx.post(f"{server.url}/guarded", headers=headers, timeout=60)
     assert (limited.status_code, limited.json()) == (429, {"message": "Limit Exceeded"})
     server.wait_for("request", status=429)
     log = json.dumps([line for line in server.lines if line["event"] != "keys"])
@@ -126,7 +126,7 @@ def test_keys_are_printed_at_the_start(tmp_path: Path) -> None:
         lines = iter(process.stdout.readline, "")
         told = [line for _, line in zip(range(2), (each for each in lines if "API key" in each), strict=False)]
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert re.fullmatch("  API key mobile, for the header x-api-key: [0-9a-f]{40}\n", told[0])
     assert told[1] == "  API key big-corp, for the header x-api-key: that of PILOTLIGHT_API_KEY_BIG_CORP\n"
 
@@ -142,4 +142,4 @@ def test_a_key_that_comes_with_a_change(tmp_path: Path, start_server: Callable[.
     server.wait_for("reloaded")
     (later,) = server.wait_for("keys")["keys"]  # type: ignore[misc]
     for value in (later["value"], first["mobile"]):
-        assert httpx.post(f"{server.url}/guarded", headers={"x-api-key": value}).status_code == 200
+        assert httpx.post(f"{server.url}/guarded", headers={"x-api-key": value}, timeout=60).status_code == 200

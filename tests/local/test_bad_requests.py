@@ -39,7 +39,7 @@ FILES = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     started = RunningServer([str(write(tmp_path_factory.mktemp("bad") / "service", FILES)), "--no-reload"], {})
     yield started
-    assert httpx.get(f"{started.url}/http/alive").status_code == 200
+    assert httpx.get(f"{started.url}/http/alive", timeout=60).status_code == 200
     assert started.stop() == 0
     assert started.process.returncode == 0
     assert "Traceback" not in json.dumps(started.lines)
@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def exchange(server: RunningServer, sent: bytes) -> tuple[int, bytes]:
     """Status and body of the last answer to those bytes."""
     parts = urlsplit(server.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(sent)
         received = b"".join(iter(lambda: connection.recv(65_536), b""))
     head, _, body = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").partition(b"\r\n\r\n")
@@ -121,7 +121,7 @@ TOO_LONG = '{"message":"Request Header Fields Too Large"}'
     ],
 )
 def test_long_urls_and_headers(server: RunningServer, path: str, header: str, status: int, message: str) -> None:
-    answer = httpx.get(f"{server.url}{path}", headers={"x-long": header} if header else {})
+    answer = httpx.get(f"{server.url}{path}", headers={"x-long": header} if header else {}, timeout=60)
     assert (answer.status_code, answer.text) == (status, message or answer.text)
 
 
@@ -145,6 +145,6 @@ def test_bodies_that_are_too_large(server: RunningServer, path: str, size: int, 
 def test_a_connection_that_ends_in_the_middle_of_a_request(server: RunningServer) -> None:
     parts = urlsplit(server.url)
     for sent in (b"GET /http/a", b"POST /http/a HTTP/1.1\r\n" + HOST + b"Content-Length: 100\r\n\r\nonly this"):
-        with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
             connection.sendall(sent)
     assert exchange(server, b"GET /http/a HTTP/1.1\r\n" + HOST + END)[0] == 200

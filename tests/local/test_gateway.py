@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import selectors
 from collections.abc import Callable
 
 import pytest
@@ -45,8 +46,9 @@ HTTP_ERROR = '{"message":"Internal Server Error"}'
          (502, "Internal Server Error")),
         (lambda call: Result(b'{"statusCode": "x", "body": 1}'), (500, HTTP_ERROR), (502, REST_ERROR),
          (502, "Internal Server Error")),
-        (fails(Throttled("Rate Exceeded.")), (503, '{"message":"Service Unavailable"}'), (500, REST_ERROR),
-         (429, '{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User",'
+        (fails(Throttled("Rate Exceeded.", reason="ReservedFunctionInvocationRateLimitExceeded")),
+         (503, '{"message":"Service Unavailable"}'), (500, REST_ERROR),
+         (429, '{"Reason":"ReservedFunctionInvocationRateLimitExceeded","Type":"User",'
                '"message":"Rate Exceeded."}')),
         (fails(PayloadTooLarge("too large")), (413, '{"message":"Request Entity Too Large"}'),
          (413, '{"message":"Request Too Long"}'),
@@ -164,6 +166,53 @@ def test_the_function_runs_on_when_the_gateway_has_given_up(front: Front, status
     answer = asyncio.run(main())
     assert isinstance(answer, Response)
     assert (answer.status, answer.body.decode(), ended) == (status, body, ["service--slow"])
+
+
+class Leaping(selectors.DefaultSelector):
+    """Waits for nothing: what there was to wait for is in `now`, which an event loop takes for its time."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+def leaping_loop() -> asyncio.SelectorEventLoop:
+    selector = Leaping()
+    loop = asyncio.SelectorEventLoop(selector)
+    loop.time = lambda: selector.now  # type: ignore[method-assign]
+    return loop
+
+
+@pytest.mark.parametrize(
+    ("front", "streams", "seconds", "status"),
+    [
+        ("rest", False, 28.9, 200),
+        ("rest", False, 29.1, 504),
+        ("http", False, 29.9, 200),
+        ("http", False, 30.1, 503),
+        ("url", False, 899.9, 200),
+        ("url", False, 900.1, 504),
+        ("rest", True, 899.9, 200),
+        ("rest", True, 900.1, 504),
+    ],
+)
+def test_how_long_each_front_end_waits(front: Front, streams: bool, seconds: float, status: int) -> None:
+    """By default, in a time that leaps."""
+
+    async def invoke(call: Call) -> Result:
+        await asyncio.sleep(seconds)
+        return Result(b'{"body": "late"}')
+
+    async def main() -> Response | Streamed:
+        target = Target("f", "GET /slow", front, streams=streams)
+        return await Gateway(invoke, [("GET", "/slow", target)])(Request("GET", "/slow"))
+
+    with asyncio.Runner(loop_factory=leaping_loop) as runner:
+        answer = runner.run(main())
+    assert isinstance(answer, Response)
+    assert answer.status == status
 
 
 def test_a_rest_api_that_streams_waits_longer_than_one_that_does_not() -> None:

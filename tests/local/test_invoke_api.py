@@ -42,7 +42,7 @@ TOML = """
     [functions.busy]
     concurrency = 1
     memory = 512
-    timeout = 5
+    timeout = 30
     environment = { GREETING = "hello" }
 
     [functions.stuck]
@@ -252,14 +252,13 @@ def test_the_bodies_of_errors_have_the_members_that_lambda_gives_them(
     server: RunningServer, path: str, headers: dict[str, str], body: bytes, expected: dict[str, str | None]
 ) -> None:
     url = f"{server.url}/2015-03-31/functions/{path}/invocations"
-    assert httpx.post(url, headers=headers, content=body).json() == expected
+    assert httpx.post(url, headers=headers, content=body, timeout=60).json() == expected
 
 
-def test_boto3_is_throttled_over_the_concurrency(client: Any, server: RunningServer) -> None:
-    url = f"{server.url}/2015-03-31/functions/busy/invocations"
-    assert httpx.post(url, headers={"x-amz-invocation-type": "Event"}).status_code == 202
+def test_boto3_is_throttled_over_the_concurrency(client: Any) -> None:
+    assert client.invoke(FunctionName="stuck", InvocationType="Event")["StatusCode"] == 202
     with pytest.raises(client.exceptions.TooManyRequestsException) as caught:
-        client.invoke(FunctionName="busy")
+        client.invoke(FunctionName="stuck")
     assert caught.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
     assert caught.value.response["Error"]["Message"] == "Rate Exceeded."
 
@@ -295,7 +294,7 @@ def test_boto3_reads_the_settings_of_functions(client: Any) -> None:
         "FunctionName": "service--busy",
         "FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:service--busy",
         "Handler": "inference/busy.handler",
-        "Timeout": 5,
+        "Timeout": 30,
         "MemorySize": 512,
         "EphemeralStorage": {"Size": 512},
         "Environment": {"Variables": {"GREETING": "hello"}},
@@ -316,7 +315,7 @@ def test_boto3_reads_the_settings_of_functions(client: Any) -> None:
 
 def test_a_function_that_cannot_run_has_failed(tmp_path: Path, start_server: Callable[..., RunningServer]) -> None:
     server = start_server(write(tmp_path / "service", {"inference/wrong.py": "def handler(:\n"}))
-    functions = httpx.get(f"{server.url}/2015-03-31/functions/").json()["Functions"]
+    functions = httpx.get(f"{server.url}/2015-03-31/functions/", timeout=60).json()["Functions"]
     assert [each["State"] for each in functions] == ["Failed"]
     assert "wrong.py" in functions[0]["StateReason"]
 
@@ -333,7 +332,7 @@ def test_a_function_that_cannot_run_has_failed(tmp_path: Path, start_server: Cal
     ],
 )
 def test_other_operations_are_refused_by_name(server: RunningServer, method: str, path: str) -> None:
-    answer = httpx.request(method, server.url + path)
+    answer = httpx.request(method, server.url + path, timeout=60)
     assert (answer.status_code, answer.headers["x-amzn-errortype"]) == (404, "UnknownOperationException")
     text = "of the Lambda API, only Invoke, ListFunctions and GetFunctionConfiguration are served on this machine"
     assert answer.json() == {"Message": text}

@@ -311,7 +311,7 @@ async def main():
     order = Order(command, {"PATH": os.environ["PATH"]}, "/", Plan("none", 8, "/tmp", ()))
     pids = [await launcher.launch(order, output, lambda status: None) for _ in range(3)]
     line = " ".join(map(str, [launcher.pid, *pids]))
-    os.write(1, f"{line}\\n".encode())  # in one write: the commands write to the same pipe
+    os.write(1, line.encode() + b"\\n")  # in one write: the commands write to the same pipe
     await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -380,7 +380,7 @@ def test_a_child_that_is_frozen_and_thawed_wakes_nobody(run: Run) -> None:
             os.kill(running.pid, number)
             while Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[0] not in states:
                 await asyncio.sleep(0.001)
-        assert switches(launcher.pid) - before < 5  # each would be one
+        assert switches(launcher.pid) - before < 20  # each of the 40 would be one
 
     with_launcher(run, main)
 

@@ -136,3 +136,21 @@ def test_a_raw_handler_takes_and_gives_anything() -> None:
 
 def test_nothing_is_served() -> None:
     assert document()["paths"] == {}
+
+
+def test_a_key_is_asked_for_where_a_function_needs_one() -> None:
+    functions = [
+        ([("POST", "/qa")], "qa", {**describe(qa), "needs_key": True}),
+        ([("POST", "/raw")], "raw", describe(raw)),
+    ]
+    document: Any = openapi.document("a", "1", functions)
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+    assert document["components"]["securitySchemes"] == {
+        "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}
+    }
+    guarded, unguarded = document["paths"]["/qa"]["post"], document["paths"]["/raw"]["post"]
+    assert (guarded["security"], unguarded.get("security")) == ([{"apiKey": []}], None)
+    assert [sorted(each["responses"]) for each in (guarded, unguarded)] == [
+        ["200", "400", "403", "429", "500"],
+        ["200"],
+    ]

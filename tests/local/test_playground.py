@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from conftest import RunningServer, write
 
@@ -60,33 +60,61 @@ FILES = {
                 raise ValueError("no more")
             yield "🔥"
     ''',
+    "inference/guarded.py": """
+        from pilotlight import endpoint
+
+        @endpoint
+        def handler(text: str) -> str:
+            return text[::-1]
+    """,
+    "inference/rows.py": """
+        from pilotlight import File, endpoint
+
+        @endpoint
+        def handler(table: File) -> int:
+            return table.content.count(b"\\n")
+    """,
     "events/greet.json": '{"name": "Ada"}',
+    "pilotlight.toml": """
+        [usage_plans.all]
+        keys = ["mobile"]
+        [functions.guarded]
+        api_key = true
+        [functions.rows]
+        api_key = true
+    """,
 }
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> Iterator[Page]:
+def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert chromium, "Chromium is not installed: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser.new_page()
-        browser.close()
+        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+KEY = "0123456789-0123456789"
 
 
 @pytest.fixture
-def page(browser_page: Page, tmp_path: Path, start_server: Callable[..., RunningServer]) -> Page:
+def page(browser: Browser, tmp_path: Path, start_server: Callable[..., RunningServer]) -> Iterator[Page]:
+    folder = write(tmp_path / "service", FILES)
     server = start_server(
-        write(tmp_path / "service", FILES), "--isolation", "none"
-    )  # functions wait for the test's files
-    for _ in range(6):
+        folder, "--isolation", "none", PILOTLIGHT_API_KEY_MOBILE=KEY
+    )  # they wait for the test's files
+    for _ in range(8):
         server.wait_for("described")
     errors: list[str] = []
-    browser_page.on("pageerror", lambda error: errors.append(str(error)))
-    browser_page.goto(server.url)
-    expect(browser_page.locator("article")).to_have_count(6)
+    opened = browser.new_page()
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(server.url)
+    expect(opened.locator("article")).to_have_count(8)
+    yield opened
+    opened.close()
     assert errors == []
-    return browser_page
 
 
 def card(page: Page, route: str) -> Locator:
@@ -165,3 +193,36 @@ def test_a_stream_that_breaks_off_is_shown_as_far_as_it_came(page: Page, tmp_pat
     words.get_by_role("button", name="Send").click()
     expect(words.locator("p.bad")).to_contain_text("Error")
     expect(words.locator("pre")).to_have_text("grün ")
+
+
+def test_a_function_that_needs_a_key_has_a_field_for_it(page: Page, tmp_path: Path) -> None:
+    expect(card(page, "POST /greet").locator("[name=x-api-key]")).to_have_count(0)
+    guarded, rows = card(page, "POST /guarded"), card(page, "POST /rows")
+    guarded.locator("[name=text]").fill("abc")
+    guarded.get_by_role("button", name="Send").click()
+    expect(guarded).to_contain_text("403 in")
+    expect(guarded.locator("pre")).to_have_text('{\n  "message": "Forbidden"\n}')
+    expect(guarded.locator("[name=x-api-key]")).to_have_attribute("type", "password")
+    guarded.locator("[name=x-api-key]").fill("another key of a good length")
+    guarded.get_by_role("button", name="Send").click()
+    expect(guarded).to_contain_text("403 in")
+    guarded.locator("[name=x-api-key]").fill(KEY)
+    guarded.get_by_role("button", name="Send").click()
+    expect(guarded.locator("pre")).to_have_text("cba")
+    expect(guarded).to_contain_text("200 in")
+    # the service's other functions have it too, also with a form of files
+    table = tmp_path / "table.csv"
+    table.write_text("a\nb\n")
+    rows.locator("input[type=file]").set_input_files(table)
+    rows.get_by_role("button", name="Send").click()
+    expect(rows.locator("pre")).to_have_text("2")
+    page.reload()
+    expect(guarded.locator("[name=x-api-key]")).to_have_value(KEY)
+
+
+def test_a_key_that_no_header_can_carry_is_said(page: Page) -> None:
+    guarded = card(page, "POST /guarded")
+    guarded.locator("[name=text]").fill("abc")
+    guarded.locator("[name=x-api-key]").fill("schlüssel 🔥")
+    guarded.get_by_role("button", name="Send").click()
+    expect(guarded.locator("p.bad")).to_contain_text("TypeError")

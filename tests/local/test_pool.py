@@ -93,22 +93,24 @@ def test_answers_50_requests_at_once_from_nothing_each_exactly_once(make_service
     assert sorted(map(int, ran)) == list(range(50))
 
 
-def test_scales_out_to_what_requests_need(make_service: MakeService, tmp_path: Path) -> None:
-    source = """
-        import os, pathlib, time
+MEETING = """
+    import os, pathlib, time
 
-        def handler(event, context):
-            folder = pathlib.Path(event["folder"])
-            (folder / str(os.getpid())).touch()
-            while len(list(folder.iterdir())) < 20:  # until all are there at once
-                time.sleep(0.05)
-            return {"pid": os.getpid()}
-    """
-    echo = make_service({"inference/echo.py": source}, "[functions.echo]\nmemory = 128\ntimeout = 60").functions[0]
+    def handler(event, context):
+        folder = pathlib.Path(event["folder"])
+        (folder / str(os.getpid())).touch()
+        while len(list(folder.iterdir())) < event["count"]:  # until all are there at once
+            time.sleep(0.05)
+        return {"pid": os.getpid()}
+"""
+
+
+def test_scales_out_to_what_requests_need(make_service: MakeService, tmp_path: Path) -> None:
+    echo = make_service({"inference/echo.py": MEETING}, "[functions.echo]\nmemory = 128\ntimeout = 60").functions[0]
     (tmp_path / "met").mkdir()
 
     async def body(pool: Pool) -> tuple[int, dict[str, int]]:
-        results = await asyncio.gather(*(pool(call(folder=str(tmp_path / "met"))) for _ in range(20)))
+        results = await asyncio.gather(*(pool(call(folder=str(tmp_path / "met"), count=20)) for _ in range(20)))
         return len({pid(result) for result in results}), pool.environments()
 
     assert run([echo], body) == (20, {"service--echo": 20})
@@ -128,11 +130,16 @@ def test_throttles_over_the_reserved_concurrency(make_service: MakeService) -> N
 def test_needs_no_second_environment_for_one_request_after_the_other(make_service: MakeService) -> None:
     toml = "[functions.echo]\nconcurrency = 1"
     echo = make_service({"inference/echo.py": ECHO}, toml).functions[0]
+    clock = Clock()
 
     async def body(pool: Pool) -> int:
-        return len({pid(await pool(call())) for _ in range(200)})
+        pids = set()
+        for _ in range(200):
+            pids.add(pid(await pool(call())))
+            clock.now += 0.1  # more than ten a second would be throttled
+        return len(pids)
 
-    assert run([echo], body) == 1
+    assert run([echo], body, clock=clock) == 1
 
 
 def test_lets_requests_wait_where_the_machine_has_no_room(echo: Function) -> None:
@@ -170,13 +177,16 @@ def test_a_request_waits_for_room_that_a_busy_function_holds(make_service: MakeS
     assert run(functions, body, memory=1024) == ["", "", "", ""]
 
 
-def test_stops_environments_that_are_idle_for_long_by_the_clock(make_service: MakeService) -> None:
-    echo = make_service({"inference/echo.py": ECHO}, "[functions.echo]\nidle = 60").functions[0]
+def test_stops_environments_that_are_idle_for_long_by_the_clock(make_service: MakeService, tmp_path: Path) -> None:
+    echo = make_service({"inference/echo.py": MEETING}, "[functions.echo]\nidle = 60\ntimeout = 60").functions[0]
     clock = Clock()
+    (tmp_path / "met").mkdir()
 
     async def body(pool: Pool) -> list[int]:
-        await asyncio.gather(pool(call(seconds=0.1)), pool(call(seconds=0.1)))
-        await asyncio.sleep(0.2)
+        await asyncio.gather(*(pool(call(folder=str(tmp_path / "met"), count=2)) for _ in range(2)))
+        fleet = pool._fleets["service--echo"]
+        while len(fleet.at_rest()) < 2:
+            await asyncio.sleep(0.005)
         counts = []
         for seconds in (59, 1):
             clock.now += seconds
@@ -198,11 +208,11 @@ def test_starts_afresh_after_an_exit(echo: Function) -> None:
 
 
 def test_starts_afresh_after_a_timeout(make_service: MakeService) -> None:
-    echo = make_service({"inference/echo.py": ECHO}, "[functions.echo]\ntimeout = 1").functions[0]
+    echo = make_service({"inference/echo.py": ECHO}, "[functions.echo]\ntimeout = 2").functions[0]
 
     async def body(pool: Pool) -> tuple[str, bool]:
         first = await pool(call())
-        failed = await pool(call(seconds=30))
+        failed = await pool(call(seconds=60))
         return json.loads(failed.payload)["errorType"], pid(first) != pid(await pool(call()))
 
     assert run([echo], body) == ("Sandbox.Timedout", True)

@@ -107,7 +107,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as made:
+    with httpx.Client(base_url=server.url, timeout=60) as made:
         yield made
 
 
@@ -191,13 +191,14 @@ def test_the_page_and_its_data(client: httpx.Client) -> None:
         "doc": "One of the people.",
         "input": people["input"],
         "event": None,
+        "needs_key": False,
     }
     assert people["input"]["properties"]["id"] == {"type": "integer"}
 
 
 def described(client: httpx.Client) -> list[dict[str, object]]:
     """What the page knows when all functions are described."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         entries: list[dict[str, object]] = client.get("/_pilotlight/functions").json()
         if all(entry["ready"] for entry in entries):
@@ -234,9 +235,9 @@ def test_head_answers_without_a_body(client: httpx.Client) -> None:
 def test_a_route_of_the_users_goes_before_the_page(tmp_path: Path, start_server: Start) -> None:
     toml = '[functions.home]\nroute = ["GET /", "GET /openapi.json"]\n'
     started = start_server(write(tmp_path, {"pilotlight.toml": toml, "inference/home.py": ECHO}))
-    assert httpx.get(f"{started.url}/").json()["routeKey"] == "GET /"
-    assert httpx.get(f"{started.url}/openapi.json").json()["routeKey"] == "GET /openapi.json"
-    assert httpx.get(f"{started.url}/_pilotlight/functions").json()[0]["key"].endswith("--home")
+    assert httpx.get(f"{started.url}/", timeout=60).json()["routeKey"] == "GET /"
+    assert httpx.get(f"{started.url}/openapi.json", timeout=60).json()["routeKey"] == "GET /openapi.json"
+    assert httpx.get(f"{started.url}/_pilotlight/functions", timeout=60).json()[0]["key"].endswith("--home")
 
 
 # limits and clients that misbehave
@@ -258,7 +259,7 @@ def test_a_body_that_is_too_large(client: httpx.Client, path: str, size: int, me
 
 def connect(server: RunningServer) -> socket.socket:
     host, _, port = server.url.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -314,8 +315,8 @@ def test_a_quick_function_answers_while_a_slow_one_starts(tmp_path: Path, start_
     files = {"inference/slow.py": waits + ECHO, "inference/quick.py": ECHO}
     started = start_server(write(tmp_path / "service", files))
     with request_without_waiting(started, "/slow") as connection:
-        assert httpx.post(f"{started.url}/quick").status_code == 200
-        entries = httpx.get(f"{started.url}/_pilotlight/functions").json()
+        assert httpx.post(f"{started.url}/quick", timeout=60).status_code == 200
+        entries = httpx.get(f"{started.url}/_pilotlight/functions", timeout=60).json()
         assert [entry["ready"] for entry in entries if entry["routes"] == ["POST /slow"]] == [False]
         (tmp_path / "service" / "go").touch()
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
@@ -390,14 +391,14 @@ def test_what_is_broken_is_500_without_its_inside(
     broken: tuple[RunningServer, Path], path: str, body: Mapping[str, str]
 ) -> None:
     started, _ = broken
-    answer = httpx.post(f"{started.url}{path}", json=body, timeout=30)
+    answer = httpx.post(f"{started.url}{path}", json=body, timeout=60)
     assert (answer.status_code, answer.content) == (500, SERVER_ERROR)
-    assert httpx.post(f"{started.url}/good", json={}).status_code == 200
+    assert httpx.post(f"{started.url}/good", json={}, timeout=60).status_code == 200
 
 
 def test_a_model_that_is_not_installed_is_503_with_the_command(broken: tuple[RunningServer, Path]) -> None:
     started, _ = broken
-    answer = httpx.post(f"{started.url}/absent", json={})
+    answer = httpx.post(f"{started.url}/absent", json={}, timeout=60)
     message = "the model of absent is not installed; install it with: make absent"
     assert (answer.status_code, answer.json()) == (503, {"message": message})
 
@@ -412,25 +413,26 @@ def answering(value: int) -> str:
 def test_a_change_is_served_and_a_mistake_is_not(tmp_path: Path, start_server: Start) -> None:
     started = start_server(write(tmp_path / "service", {"inference/one.py": answering(1), "pilotlight.toml": ""}))
     url = f"{started.url}/one"
-    assert httpx.post(url).json() == 1
+    assert httpx.post(url, timeout=60).json() == 1
 
+    # a machine may be so busy that files which are written together come as two changes
     write(tmp_path / "service", {"inference/one.py": answering(2), "inference/two.py": answering(22)})
     started.wait_for("reloaded", services=["service"])
-    assert (httpx.post(url).json(), httpx.post(f"{started.url}/two").json()) == (2, 22)
+    wait_until(lambda: httpx.post(url, timeout=60).text == "2")
+    wait_until(lambda: httpx.post(f"{started.url}/two", timeout=60).text == "22")
 
     write(tmp_path / "service", {"pilotlight.toml": "[functions.one]\ntimeuot = 3\n"})
     refused = started.wait_for("refused")
     assert refused["error"] == f"{tmp_path}/service/pilotlight.toml: functions.one.timeuot: there is no such setting"
     assert refused["hint"] == "did you mean 'timeout'?"
-    assert httpx.post(url).json() == 2
+    assert httpx.post(url, timeout=60).json() == 2
 
     write(tmp_path / "service", {"pilotlight.toml": '[functions.one]\nroute = "POST /uno"\n'})
-    started.wait_for("reloaded", services=["service"])
-    assert (httpx.post(f"{started.url}/uno").json(), httpx.post(url).status_code) == (2, 404)
+    wait_until(lambda: httpx.post(f"{started.url}/uno", timeout=60).text == "2")
+    assert httpx.post(url, timeout=60).status_code == 404
 
     (tmp_path / "service/inference/two.py").unlink()
-    started.wait_for("reloaded", services=["service"])
-    assert httpx.post(f"{started.url}/two").status_code == 404
+    wait_until(lambda: httpx.post(f"{started.url}/two", timeout=60).status_code == 404)
 
 
 def test_what_a_function_writes_into_its_folder_is_no_change(tmp_path: Path, start_server: Start) -> None:
@@ -443,7 +445,7 @@ def test_what_a_function_writes_into_its_folder_is_no_change(tmp_path: Path, sta
     """
     started = start_server(write(tmp_path, {"inference/one.py": code}), "--isolation", "none")
     started.wait_for("described")
-    assert httpx.post(f"{started.url}/one").json() == 1
+    assert httpx.post(f"{started.url}/one", timeout=60).json() == 1
     time.sleep(1)
     write(tmp_path, {"inference/two.py": answering(2)})
     started.wait_for("reloaded")
@@ -454,7 +456,7 @@ def test_without_reload_nothing_changes(tmp_path: Path, start_server: Start) -> 
     started = start_server(write(tmp_path, {"inference/one.py": answering(1)}), "--no-reload")
     write(tmp_path, {"inference/two.py": answering(2)})
     time.sleep(1)
-    assert httpx.post(f"{started.url}/two").status_code == 404
+    assert httpx.post(f"{started.url}/two", timeout=60).status_code == 404
 
 
 # the service's own virtual environment
@@ -480,7 +482,7 @@ def test_the_services_own_virtual_environment_is_used(tmp_path: Path, start_serv
     command = [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / ".venv")]
     subprocess.run(command, check=True, timeout=60)
     started = start_server(tmp_path)
-    assert httpx.post(f"{started.url}/where", timeout=20).json() == [str(tmp_path / ".venv")]
+    assert httpx.post(f"{started.url}/where", timeout=60).json() == [str(tmp_path / ".venv")]
 
 
 def test_a_virtual_environment_that_does_not_start_is_said(tmp_path: Path, start_server: Start) -> None:
@@ -489,7 +491,7 @@ def test_a_virtual_environment_that_does_not_start_is_said(tmp_path: Path, start
     line = started.wait_for("described")
     assert line["error"] == f"starting {python}: Permission denied"
     assert line["hint"] == "make the service's .venv again"
-    assert httpx.post(f"{started.url}/echo").status_code == 500
+    assert httpx.post(f"{started.url}/echo", timeout=60).status_code == 500
 
 
 # starting and stopping
@@ -497,7 +499,7 @@ def test_a_virtual_environment_that_does_not_start_is_said(tmp_path: Path, start
 
 def run(*arguments: object) -> tuple[int, str, str]:
     command = [sys.executable, "-m", "pilotlight", "serve", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -535,10 +537,10 @@ def test_the_text_that_a_user_sees(tmp_path: Path) -> None:
     assert process.stdout is not None
     lines = iter(process.stdout.readline, "")
     curl = next(line.strip() for line in lines if line.strip().startswith("curl "))
-    answer = subprocess.run(curl, shell=True, capture_output=True, text=True, timeout=20, check=True)
+    answer = subprocess.run(curl, shell=True, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(answer.stdout) == {"greeting": "Hello, Ada!"}
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in out, err) == (0, False, "")
 
 
@@ -570,21 +572,22 @@ def test_a_signal_stops_it_and_leaves_no_process(tmp_path: Path, number: int) ->
     """A request runs, one waits for its environment's init, one is half sent; a function has started a process."""
     files = {
         "inference/idle.py": STAYING + ECHO,
-        "inference/busy.py": "import time\n\ndef handler(event, context):\n    time.sleep(600)\n",
-        "inference/init.py": "import time\ntime.sleep(600)\n" + ECHO,
+        "inference/busy.py": "import time\n\ndef handler(event, context):\n    print('runs')\n    time.sleep(600)\n",
+        "inference/init.py": "import os, time\nprint('AWS_LAMBDA_RUNTIME_API' in os.environ, flush=True)\n"
+        "time.sleep(600)\n" + ECHO,
     }
     (tmp_path / "tmp").mkdir()
     started = RunningServer([str(write(tmp_path / "service", files))], {"TMPDIR": str(tmp_path / "tmp")})
     pid = started.process.pid
-    assert httpx.post(f"{started.url}/idle", timeout=20).status_code == 200
-    connections = [request_without_waiting(started, *request) for request in (("/busy",), ("/init",), ("/idle", 9))]
-    wait_until(lambda: len(processes_of(pid)) >= 5)  # three environments, sleep, the description of init.py
+    assert httpx.post(f"{started.url}/idle", timeout=60).status_code == 200
+    connections = [request_without_waiting(started, "/idle", 9), request_without_waiting(started, "/busy")]
+    started.wait_for("log", function="service--busy", line="runs")
+    connections.append(request_without_waiting(started, "/init"))
+    started.wait_for("log", function="service--init", line="True")  # in an environment, not where it is described
     children = processes_of(pid)
-    began = time.monotonic()
+    assert len(children) >= 5  # three environments, sleep, the process that forks
     started.process.send_signal(number)
-    _, err = started.process.communicate(timeout=30)
-    assert (started.process.returncode, err) == (0, "")
-    assert time.monotonic() - began < 10
+    assert started.end() == (0, "")
     assert alive(children) == []
     assert list((tmp_path / "tmp").iterdir()) == []
     for connection in connections:
@@ -600,7 +603,7 @@ def request_without_waiting(server: RunningServer, path: str, missing: int = 0) 
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -609,15 +612,23 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_a_second_signal_does_not_wait(tmp_path: Path, start_server: Start) -> None:
     code = "import time\n\ndef handler(event, context):\n    print('running')\n    time.sleep(600)\n"
     started = start_server(write(tmp_path, {"inference/one.py": code}))
-    with request_without_waiting(started, "/one"):
+    with request_without_waiting(started, "/one") as connection:
         started.wait_for("log", line="running")
         children = processes_of(started.process.pid)
-        began = time.monotonic()
         started.process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        wait_until(lambda: refuses(started))  # the first signal has come
         assert started.stop(signal.SIGINT) == 0
-        assert time.monotonic() - began < 4  # less than it would wait for the request
+        assert not connection.recv(65_536).startswith(b"HTTP/1.1 503 ")  # which is the answer after the whole wait
     assert alive(children) == []
+
+
+def refuses(server: RunningServer) -> bool:
+    """Whether it takes no connections any more."""
+    try:
+        connect(server).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_a_request_that_is_nearly_done_is_answered_before_the_end(tmp_path: Path, start_server: Start) -> None:

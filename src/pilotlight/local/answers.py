@@ -2,8 +2,8 @@
 
 Sources: [rest] docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-responses-types.html, [remapped]
 .../developerguide/api-gateway-known-issues.html, [http] .../http-api-develop-integrations-lambda.html, [url]
-docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html, and answers of the real services that others published.
-"(belief)" marks what none of them says.
+docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html, [throttling] .../dg/urls-configuration.html, and
+answers of the real services that others published. "(belief)" marks what none of them says.
 """
 
 import json
@@ -62,7 +62,7 @@ _ANSWERS: Mapping[Front, Mapping[Failure, _Answer]] = {
         "too long": _Answer(413, '{"message":"Request Too Long"}', _TOO_LARGE),  # of Lambda
         "throttled by the gateway": _Answer(429, '{"message":"Too Many Requests"}', "TooManyRequestsException"),
         "quota": _Answer(429, '{"message":"Limit Exceeded"}', "LimitExceededException"),
-        # (belief) the 429 of Lambda is an execution failure to a REST API
+        # the 429 of Lambda is an execution failure to a REST API: repost.aws/questions/QUfI6bsdd0SOiPeyimzxSkfQ
         "throttled": _SERVER_ERROR_REST._replace(status=500),
         "function": _SERVER_ERROR_REST,
         "timeout": _Answer(504, '{"message": "Endpoint request timed out"}', "InternalServerErrorException"),
@@ -72,10 +72,6 @@ _ANSWERS: Mapping[Front, Mapping[Failure, _Answer]] = {
         "long headers": _LONG_HEADERS,
         "too large": _URL_TOO_LARGE,
         "too long": _URL_TOO_LARGE,
-        "throttled": _Answer(
-            429,
-            '{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}',
-        ),
         "function": _Answer(502, "Internal Server Error"),
         "timeout": _Answer(504, '{"Message":null}'),  # (belief) a function URL waits as long as the function may run
     },
@@ -102,6 +98,14 @@ _REMAPPED = frozenset(("connection", "content-length", "date", "server", "www-au
 def fail(front: Front, failure: Failure) -> Response:
     """What AWS's front end answers when no function did."""
     return _RESPONSES[front][failure]
+
+
+def throttled(front: Front, reason: str) -> Response:
+    """What becomes of Lambda's 429 with that Reason: a function URL hands it on [throttling]."""
+    if front != "url":
+        return fail(front, "throttled")
+    body = f'{{"Reason":"{reason}","Type":"User","message":"Rate Exceeded."}}'
+    return _response(_Answer(429, body))
 
 
 def unavailable(message: str) -> Response:

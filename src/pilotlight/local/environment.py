@@ -213,9 +213,11 @@ class Environment:
 
     # invocations
 
-    def invoke(self, call: Call, answer: asyncio.Future[Result]) -> None:
-        """Run one invocation; the environment must have room. `answer` is done when the function has answered, failed,
-        exited or run out of time; the environment may still be busy then, and tells `on_idle` when it is not."""
+    def invoke(self, call: Call, answer: asyncio.Future[Result] | None = None) -> asyncio.Future[Result]:
+        """Run one invocation; the environment must have room. `answer`, or else a new future, is done when the function
+        has answered, failed, exited or run out of time; the environment may still be busy then, and tells `on_idle`
+        when it is not."""
+        answer = answer or self._loop.create_future()
         budget, self._budget = self._budget, float(self.function.timeout)
         invocation = Invocation(call, answer)
         invocation.timer = self._loop.call_later(budget, self._time_out, invocation)
@@ -223,6 +225,7 @@ class Environment:
             self._pipe.tail += f"START RequestId: {call.request_id} Version: $LATEST\n".encode()
         self._exchange.send(invocation, call.payload, self._event_headers(call, time.time() + budget))
         self._freezer.thaw()
+        return answer
 
     def _event_headers(self, call: Call, deadline: float) -> str:
         trace = f"Lambda-Runtime-Trace-Id: {call.trace_id}\r\n" if call.trace_id else ""

@@ -11,6 +11,7 @@ from pilotlight.errors import ModelNotInstalled, Throttled
 from pilotlight.local.environment import Environment, InitError, InitTimeout
 from pilotlight.local.host import Host
 from pilotlight.local.report import timed_out
+from pilotlight.local.throttle import Bucket, requests_of
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
@@ -32,6 +33,7 @@ class Machine(Protocol):
     """What a fleet needs of the pool it is part of."""
 
     host: Host
+    rate: Bucket  # of the account's synchronous requests
 
     def has_room(self, memory: int) -> bool: ...
 
@@ -59,20 +61,19 @@ class Fleet:
         self._loop = asyncio.get_running_loop()
         self._requests = 0
         self._idle_since = 0.0  # of the environment taken last
+        self._rate = requests_of(function.concurrency, machine.now()) if function.concurrency else None
         self._starting = 0
         self._is_retired = False
         self._is_closed = False
         self._starts: set[asyncio.Task[None]] = set()
         self._stops: set[asyncio.Task[None]] = set()
 
-    def invoke(self, call: Call) -> asyncio.Future[Result]:
+    def invoke(self, call: Call, *, synchronous: bool = True) -> asyncio.Future[Result]:
         """Run one invocation in an environment that is free, or in a new one. Raises Throttled, ModelNotInstalled.
 
         Cancelled while it waits for an environment, it does not run; later, it runs on. A streamed answer counts as a
         request under way until it has ended."""
-        if self._requests >= self._concurrency:
-            self._log(f"[ERROR] Throttled: all {self._concurrency} of the function's concurrency are in use")
-            raise Throttled("Rate Exceeded.", f"raise the concurrency of {self.function.name}")
+        self._admit(synchronous)
         answer: asyncio.Future[Result] = self._loop.create_future()
         environment = self._take()
         if environment is None:
@@ -89,6 +90,25 @@ class Fleet:
             self._requests -= 1
         else:
             stream.ended.add_done_callback(self._stream_ended)
+
+    def _admit(self, synchronous: bool) -> None:
+        """Raises Throttled. Asynchronous requests are held to the concurrency alone, see `limits`."""
+        if self._requests >= self._concurrency:
+            limit = "ReservedFunctionConcurrentInvocation" if self.function.concurrency else "ConcurrentInvocation"
+            raise self._throttled(f"all {self._concurrency} of the function's concurrency are in use", limit)
+        if synchronous:
+            self._admit_by_rate(self._machine.now())
+
+    def _admit_by_rate(self, now: float) -> None:
+        """Raises Throttled. The account's limit holds across all functions."""
+        if self._rate is not None and not self._rate.take(now):
+            raise self._throttled(_too_fast("function's", self._concurrency), "ReservedFunctionInvocationRate")
+        if not self._machine.rate.take(now):
+            raise self._throttled(_too_fast("account's", limits.CONCURRENCY_ACCOUNT), "FunctionInvocationRate")
+
+    def _throttled(self, why: str, limit: str) -> Throttled:
+        self._log(f"[ERROR] Throttled: {why}")
+        return Throttled("Rate Exceeded.", f"raise the concurrency of {self.function.name}", f"{limit}LimitExceeded")
 
     def _stream_ended(self, _: asyncio.Future[Result]) -> None:
         self._requests -= 1
@@ -282,6 +302,11 @@ class Fleet:
 
     def _log(self, line: str) -> None:
         self._machine.log(self.function.key, line)
+
+
+def _too_fast(whose: str, concurrency: int) -> str:
+    rate = limits.REQUESTS_PER_CONCURRENCY * concurrency
+    return f"the {whose} concurrency of {concurrency} allows {rate} requests a second"
 
 
 def _spawn(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:

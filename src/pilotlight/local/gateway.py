@@ -19,7 +19,7 @@ from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadT
 from pilotlight.events import Request, Response
 from pilotlight.fronts import MalformedResult
 from pilotlight.local import cors, streams, tracing
-from pilotlight.local.answers import Failure, checked, cleaned, fail, identified, unavailable
+from pilotlight.local.answers import Failure, checked, cleaned, fail, identified, throttled, unavailable
 from pilotlight.local.keys import ApiKey, Keys
 from pilotlight.local.routes import Match, Router
 from pilotlight.local.streams import Streamed
@@ -179,8 +179,8 @@ class Gateway:
             return fail(target.front, "too large")
         try:
             return await self._called(request, target, trace) or fail(target.front, "timeout")
-        except Throttled:
-            return fail(target.front, "throttled")
+        except Throttled as error:
+            return throttled(target.front, error.reason)
         except PayloadTooLarge:
             return fail(target.front, "too long")
         except NotFound:  # the service was reloaded between routing and invoking

@@ -96,7 +96,7 @@ class InvokeApi:
         try:
             result = await self._invoke(call)
         except (InvokeError, ModelNotInstalled) as error:
-            raise self._translate(error, call) from None
+            raise _translated(error, call) from None
         return _stream(call, result) if streams else _answer(call, await collected(result))
 
     def _start(self, call: Call) -> Response:
@@ -115,20 +115,6 @@ class InvokeApi:
             return self._functions.resolve(name)
         except NotFound as error:
             raise _not_found(f"{name}:{version}" if version else name, error.hint) from None
-
-    def _translate(self, error: InvokeError | ModelNotInstalled, call: Call) -> _Refused:
-        match error:
-            case NotFound():
-                return _not_found(call.function)
-            case Throttled():
-                limit = "Reserved" if self._functions.function(call.function).concurrency else ""
-                limit += "FunctionConcurrentInvocationLimitExceeded" if limit else "ConcurrentInvocationLimitExceeded"
-                return _Refused(429, "TooManyRequestsException", Reason=limit, Type="User", message="Rate Exceeded.")
-            case PayloadTooLarge():
-                return _too_large(str(error))
-            case _:
-                text = f"{error}; {error.hint}" if error.hint else str(error)
-                return _Refused(500, "ServiceException", Type="Service", Message=text)
 
 
 # what a request says
@@ -213,6 +199,19 @@ def _too_large(text: str) -> _Refused:
 
 
 # what is answered
+
+
+def _translated(error: InvokeError | ModelNotInstalled, call: Call) -> _Refused:
+    match error:
+        case NotFound():
+            return _not_found(call.function)
+        case Throttled(reason=reason):
+            return _Refused(429, "TooManyRequestsException", Reason=reason, Type="User", message="Rate Exceeded.")
+        case PayloadTooLarge():
+            return _too_large(str(error))
+        case _:
+            text = f"{error}; {error.hint}" if error.hint else str(error)
+            return _Refused(500, "ServiceException", Type="Service", Message=text)
 
 
 def _answer(call: Call, result: Result) -> Response:

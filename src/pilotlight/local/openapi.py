@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document of a set of functions: spec.openapis.org/oas/v3.1.0."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Route = tuple[str, str]
@@ -9,6 +9,7 @@ Described = tuple[Sequence[Route], str, Mapping[str, Any]]
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE")
 _ANY = ("GET", "POST")
 _COMPONENTS = "#/components/schemas/"
+_KEY = {"apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}}
 _ERROR = {
     "title": "Error",
     "type": "object",
@@ -30,7 +31,8 @@ _ERROR = {
 
 def document(title: str, version: str, functions: Sequence[Described]) -> dict[str, object]:
     """The document of functions, each `(routes, name, description)`: routes are `(method, path)` in API Gateway's
-    spelling, the description is `pilotlight.function.describe`'s. ANY stands for GET and POST.
+    spelling, the description is `pilotlight.function.describe`'s, with "needs_key" where an API key is asked for. ANY
+    stands for GET and POST.
     """
     schemas: dict[str, Any] = {"Error": _ERROR}
     paths: dict[str, dict[str, object]] = {}
@@ -43,8 +45,13 @@ def document(title: str, version: str, functions: Sequence[Described]) -> dict[s
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, **_security(description for _, _, description in functions)},
     }
+
+
+def _security(descriptions: Iterable[Mapping[str, Any]]) -> dict[str, object]:
+    needed = any(description.get("needs_key") for description in descriptions)
+    return {"securitySchemes": _KEY} if needed else {}
 
 
 def _expanded(routes: Sequence[Route]) -> list[Route]:
@@ -67,6 +74,8 @@ def _operation(method: str, path: str, name: str, description: Mapping[str, Any]
         operation["requestBody"] = body
     if parameters:
         operation["parameters"] = parameters
+    if description.get("needs_key"):
+        operation["security"] = [{name: []} for name in _KEY]
     return {**operation, "responses": _responses(description)}
 
 
@@ -115,6 +124,9 @@ def _responses(description: Mapping[str, Any]) -> dict[str, object]:
     answered = _content(kind, description["output"]) if description.get("output") else {}
     error = {"application/json": {"schema": {"$ref": f"{_COMPONENTS}Error"}}}
     responses: dict[str, object] = {"200": {"description": "The function's answer.", "content": {kind: answered}}}
+    if description.get("needs_key"):
+        responses["403"] = {"description": "The API key is missing or wrong.", "content": error}
+        responses["429"] = {"description": "The API key has made too many requests.", "content": error}
     if description.get("raw"):
         return responses
     return {

@@ -15,6 +15,7 @@ from pilotlight import limits
 from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge
 from pilotlight.local.fleet import Fleet
 from pilotlight.local.host import Host
+from pilotlight.local.throttle import requests_of
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
@@ -28,6 +29,7 @@ class Pool:
         self, log: Log, memory: int, clock: Callable[[], float] = time.monotonic, host: Host | None = None
     ) -> None:
         self.host = host or Host()
+        self.rate = requests_of(limits.CONCURRENCY_ACCOUNT, clock())
         self._log = log
         self._memory = memory
         self._clock = clock
@@ -50,7 +52,11 @@ class Pool:
                 self._fleets[key] = Fleet(self, function)
                 self._fleets[key].prepare()
 
-    def __call__(self, call: Call, /) -> asyncio.Future[Result]:
+    def invoke_event(self, call: Call, /) -> asyncio.Future[Result]:
+        """Invoke a function as `__call__` does, but asynchronously: at any rate."""
+        return self(call, synchronous=False)
+
+    def __call__(self, call: Call, /, *, synchronous: bool = True) -> asyncio.Future[Result]:
         """Invoke a function. The future has NotFound, Throttled, PayloadTooLarge or ModelNotInstalled where it was not
         invoked. No task is made: most requests find an environment that is free."""
         try:
@@ -58,7 +64,9 @@ class Pool:
             if len(call.payload) > limits.PAYLOAD:
                 text = f"Request must be smaller than {limits.PAYLOAD} bytes for the InvokeFunction operation"
                 raise PayloadTooLarge(text)
-            return fleet.invoke(call if call.request_id else call._replace(request_id=str(uuid.uuid4())))
+            if not call.request_id:
+                call = call._replace(request_id=str(uuid.uuid4()))
+            return fleet.invoke(call, synchronous=synchronous)
         except (InvokeError, ModelNotInstalled) as error:
             refused: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
             refused.set_exception(error)

@@ -118,7 +118,7 @@ class Server:
         self._options = options
         self._reporter = reporter
         self._pool = Pool(reporter.function_log, options.memory or machine_memory(), host=host)
-        self._events = EventQueue(self._pool, self._pool.function, reporter.function_log)
+        self._events = EventQueue(self._pool.invoke_event, self._pool.function, reporter.function_log)
         self._gateway = Gateway(self._pool)
         self._keys = KeyRing(os.environ)
         self._describer = Describer(host, reporter.described)

@@ -7,6 +7,7 @@ api-gateway-api-usage-plans.html.
 
 from time import gmtime
 
+from pilotlight import limits
 from pilotlight.settings import Period, Throttle
 
 _DAY = 86_400
@@ -33,6 +34,13 @@ class Bucket:
             return False
         self._tokens -= 1
         return True
+
+
+def requests_of(concurrency: int, now: float) -> Bucket:
+    """The synchronous requests that Lambda lets through: ten a second for each of the concurrency, whatever the
+    environments could do. That so many may come at one moment is a (belief)."""
+    rate = limits.REQUESTS_PER_CONCURRENCY * concurrency
+    return Bucket(Throttle(rate=rate, burst=rate), now)
 
 
 class Quota:

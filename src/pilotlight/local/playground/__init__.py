@@ -45,7 +45,11 @@ class Playground:
 
     def _document(self) -> dict[str, object]:
         described = [
-            ([(route.method, route.path) for route in function.served], function.name, description.schema)
+            (
+                [(route.method, route.path) for route in function.served],
+                function.name,
+                {**description.schema, "needs_key": function.api_key},
+            )
             for function in self._functions
             if (description := self._descriptions.get(function.key)) is not None and not description.error
         ]
@@ -63,6 +67,7 @@ class Playground:
             "doc": found.schema.get("doc", ""),
             "input": found.schema.get("input"),
             "event": project.saved_event(function),
+            "needs_key": function.api_key,
         }
 
 
