@@ -10,7 +10,7 @@ serve: .venv/installed  ## serve every example at 127.0.0.1:$(PORT)
 test: .venv-dev/installed  ## everything that needs nothing beyond pip
 	.venv-dev/bin/pytest -n auto
 
-test-system: .venv-train/installed  ## what needs system packages (chromium) and torch too
+test-system: .venv-train/installed tests/dynalite/installed  ## what needs system packages (chromium, npm) and torch too
 	.venv-train/bin/pytest -m system
 
 check: .venv-dev/installed  ## style and types
@@ -18,7 +18,7 @@ check: .venv-dev/installed  ## style and types
 	.venv-dev/bin/ruff check
 	.venv-dev/bin/mypy
 
-bench: .venv-train/installed .venv/installed  ## what benchmarks/results shows
+bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what benchmarks/results shows
 	.venv-train/bin/python benchmarks/cold_start.py
 	.venv-train/bin/python benchmarks/scale_out.py
 	.venv-train/bin/python benchmarks/kim_cnn.py
@@ -28,6 +28,7 @@ bench: .venv-train/installed .venv/installed  ## what benchmarks/results shows
 	.venv-train/bin/python benchmarks/memory_limit.py
 	.venv-train/bin/python benchmarks/throughput.py
 	.venv-train/bin/python benchmarks/faults.py
+	.venv-train/bin/python benchmarks/tables.py
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py
@@ -36,7 +37,7 @@ lock: .venv-dev/installed  ## the newest versions that pyproject.toml admits
 	.venv-dev/bin/python requirements/lock.py
 
 clean:
-	rm -rf .venv .venv-dev .venv-train
+	rm -rf .venv .venv-dev .venv-train tests/dynalite/node_modules tests/dynalite/installed
 
 # Serving needs no dependency of ONNX Runtime's Python module: only the library in its wheel is used.
 .venv/installed: requirements/serve.txt pyproject.toml
@@ -58,4 +59,9 @@ clean:
 	$(PYTHON) -m venv .venv-train
 	.venv-train/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/dev.txt
 	.venv-train/bin/pip install $(PIP_FLAGS) --constraint requirements/train.txt --editable '.[train]'
+	touch $@
+
+# A DynamoDB for tests: npm's packages bring their binaries along, so none of their scripts is run.
+tests/dynalite/installed: tests/dynalite/package-lock.json
+	npm ci --prefix tests/dynalite --ignore-scripts --no-audit --no-fund --loglevel error
 	touch $@

@@ -176,7 +176,7 @@ STANDARD = {
 TYPED = {
     *("", ".errors", ".events", ".function", ".function.binding", ".function.bodies", ".function.decode"),
     *(".function.encode", ".function.endpoint", ".function.inputs", ".function.runtime", ".function.shapes"),
-    *(".function.runtime_client", ".function.signature", ".function.trace"),
+    *(".function.http1", ".function.runtime_client", ".function.signature", ".function.trace"),
 }
 WITH_MODEL = {".function.model", ".function.onnx", ".function.ort", ".limits"}
 TEXT = {".function.spans", ".function.text", ".function.textmodel", ".function.tokenizer", ".function.wordpiece"}

@@ -13,14 +13,14 @@ from typing import NamedTuple
 import pytest
 
 from conftest import RunningServer
-from pilotlight.settings import Cors, FunctionSettings, Settings, Throttle, UsagePlan
+from pilotlight.settings import Cors, FunctionSettings, Settings, Table, Throttle, UsagePlan
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "benchmarks", "docs", "examples", "requirements", "src", "tests")
 FILES = [
     path
     for path in (*ROOT.glob("*"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*")))
-    if path.is_file() and "__pycache__" not in path.parts
+    if path.is_file() and not {"__pycache__", "node_modules"} & {*path.parts}
 ]
 PAGES = sorted(path for path in FILES if path.suffix == ".md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -131,7 +131,9 @@ def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^### `(\w+)`$", page, re.M))
     fields = {
-        name for table in (Settings, Cors, UsagePlan, FunctionSettings, Throttle) for name in table.__struct_fields__
+        name
+        for table in (Settings, Cors, UsagePlan, Table, FunctionSettings, Throttle)
+        for name in table.__struct_fields__
     }
     assert documented == fields - {"cors", "usage_plans", "defaults", "functions"}
 

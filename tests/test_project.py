@@ -5,7 +5,7 @@ import pytest
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import Function, Project, Route, check_routes, load, parse_route
-from pilotlight.settings import Cors, Throttle, UsagePlan
+from pilotlight.settings import Cors, Table, Throttle, UsagePlan
 
 HANDLER = "def handler(event, context):\n    return event\n"
 
@@ -48,6 +48,7 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
                 snapstart=False,
                 environment_concurrency=1,
                 environment={},
+                tables={},
                 model="",
                 install="",
                 runtime="pilotlight",
@@ -59,6 +60,7 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
         cors=None,
         stage="",
         usage_plans={},
+        tables={},
     )
 
 
@@ -75,6 +77,14 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
 
         [usage_plans.trial]
         keys = ["anyone"]
+
+        [tables.images]
+        key = "url"
+        expires = "until"
+
+        [tables.labels]
+        store = "dynamodb"
+        table = "labels-2026"
 
         [cors]
         origins = ["https://example.com", "chrome-extension://abcdef"]
@@ -96,6 +106,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         environment_concurrency = 8
         binary_media_types = []
         environment = { LOG_LEVEL = "info", OMP_NUM_THREADS = "1" }
+        tables = ["labels"]
         model = "models/shared"
         install = "make shared"
         runtime = "awslambdaric"
@@ -117,6 +128,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         environment_concurrency = 1
         binary_media_types = ["image/*"]
         environment = { LOG_LEVEL = "debug", BEAMS = "3" }
+        tables = ["images"]
         model = "models/caption"
         install = "pilotlight optimize hf://org/caption"
         runtime = "pilotlight"
@@ -153,6 +165,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 snapstart=True,
                 environment_concurrency=1,
                 environment={"LOG_LEVEL": "debug", "OMP_NUM_THREADS": "1", "BEAMS": "3"},
+                tables={"images": Table(key="url", table="vision-images", expires="until")},
                 model="models/caption",
                 install="pilotlight optimize hf://org/caption",
                 runtime="pilotlight",
@@ -182,6 +195,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 snapstart=False,
                 environment_concurrency=8,
                 environment={"LOG_LEVEL": "info", "OMP_NUM_THREADS": "1"},
+                tables={"labels": Table(store="dynamodb", table="labels-2026")},
                 model="models/shared",
                 install="make shared",
                 runtime="awslambdaric",
@@ -204,6 +218,10 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 keys=("acme", "big-corp"), throttle=Throttle(rate=10.0, burst=5), quota=1000, period="WEEK"
             ),
             "trial": UsagePlan(keys=("anyone",)),
+        },
+        tables={
+            "images": Table(key="url", table="vision-images", expires="until"),
+            "labels": Table(store="dynamodb", table="labels-2026"),
         },
     )
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import load
-from pilotlight.settings import Cors, FunctionSettings, Settings, Throttle, UsagePlan
+from pilotlight.settings import Cors, FunctionSettings, Settings, Table, Throttle, UsagePlan
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -101,7 +101,7 @@ REFUSED = {
     ),
     "key-like-a-message": (
         "{folder}/pilotlight.toml: cors - at `$.defaults`: there is no such setting",
-        "the settings here are name, stage, cors, usage_plans, defaults, functions",
+        "the settings here are name, stage, cors, usage_plans, tables, defaults, functions",
     ),
     "key-misspelt": (
         "{folder}/pilotlight.toml: functions.qa.memroy: there is no such setting",
@@ -225,6 +225,38 @@ REFUSED = {
     "table-misspelt": (
         "{folder}/pilotlight.toml: function: there is no such setting",
         "did you mean 'functions'?",
+    ),
+    "table-of-items-in-an-unknown-store": (
+        '{folder}/pilotlight.toml: tables.vectors.store: expected one of sqlite, dynamodb, got "dynamo"',
+        "did you mean 'dynamodb'?",
+    ),
+    "table-of-items-misnamed": (
+        "{folder}/pilotlight.toml: tables.word_vectors: this is no name for a table",
+        "lower-case letters, digits and single dashes, a letter first, 40 characters at most",
+    ),
+    "table-of-items-misspelt": (
+        "{folder}/pilotlight.toml: tables.vectors.expire: there is no such setting",
+        "did you mean 'expires'?",
+    ),
+    "table-of-items-that-expires-by-its-key": (
+        '{folder}/pilotlight.toml: tables.vectors.expires: "word" is the key of the table, which is a string',
+        "name another attribute, which holds the time as a number",
+    ),
+    "table-of-items-unknown": (
+        "{folder}/pilotlight.toml: functions.qa.tables: there is no table 'vektors'",
+        "did you mean 'vectors'?",
+    ),
+    "table-of-items-unknown-in-defaults": (
+        "{folder}/pilotlight.toml: defaults.tables: there is no table 'records'",
+        "write [tables.records], and its settings below it",
+    ),
+    "table-of-items-with-a-space": (
+        '{folder}/pilotlight.toml: tables.vectors.table: expected letters, digits, _, . and -, got "glove 300"',
+        'What DynamoDB calls the table. Without it: SERVICE-NAME. Example: table = "glove-300"',
+    ),
+    "tables-a-text": (
+        "{folder}/pilotlight.toml: functions.qa.tables: expected list, got str",
+        'The tables of the service that the function may use, by their names. Example: tables = ["vectors"]',
     ),
     "text-for-a-number": (
         "{folder}/pilotlight.toml: functions.qa.memory: expected int, got str",
@@ -364,7 +396,7 @@ def test_toml_that_python_cannot_hold(tmp_path: Path, text: str, reason: str) ->
 
 
 ODD = ["x - at $y", "x - at `$y`", "`"]  # as in the messages of msgspec, which ours are made from
-TABLES = (Settings, Cors, UsagePlan, FunctionSettings, Throttle)
+TABLES = (Settings, Cors, UsagePlan, Table, FunctionSettings, Throttle)
 KEYS = [*(name for table in TABLES for name in table.__struct_fields__), *ODD, "memroy"]
 TEXTS = st.sampled_from(
     ["qa", "*", "POST", "POST /qa", "GET /{a}/{b+}", "rest", "http", "image/png", "..", "", "\n", *ODD]
@@ -383,6 +415,7 @@ FILE = st.fixed_dictionaries(
         "stage": NESTED,
         "cors": FUNCTION | NESTED,
         "usage_plans": st.dictionaries(st.sampled_from(["free", "a b"]), FUNCTION | NESTED, max_size=2) | NESTED,
+        "tables": st.dictionaries(st.sampled_from(["qa", "a b"]), FUNCTION | NESTED, max_size=2) | NESTED,
         "defaults": FUNCTION | NESTED,
         "functions": st.fixed_dictionaries({}, optional={"qa": FUNCTION | NESTED, "other": NESTED}) | NESTED,
         "qa": NESTED,

@@ -36,6 +36,7 @@ def test_the_example_of_the_reference_sets_everything_and_loads(tmp_path: Path) 
     assert raw.keys() == {*settings.Settings.__struct_fields__}
     assert raw["cors"].keys() == {*settings.Cors.__struct_fields__}
     assert raw["usage_plans"]["partners"].keys() == {*settings.UsagePlan.__struct_fields__}
+    assert raw["tables"]["vectors"].keys() == {*settings.Table.__struct_fields__}
     assert raw["defaults"]["throttle"].keys() == {*settings.Throttle.__struct_fields__}
     assert {**raw["defaults"], **raw["functions"]["qa"]}.keys() == {*settings.FunctionSettings.__struct_fields__}
 
@@ -61,6 +62,10 @@ def test_the_schema_admits_the_examples(file: Path) -> None:
         ({"usage_plans": {"free": {"keys": ["Mobile"]}}}, "$.usage_plans.free.keys[0]"),
         ({"usage_plans": {"free": {"keys": ["a"], "period": "YEAR"}}}, "$.usage_plans.free.period"),
         ({"usage_plans": {"free": {"keys": ["a"], "throttle": {"rate": 1}}}}, "$.usage_plans.free.throttle"),
+        ({"tables": {"vectors": {"store": "redis"}}}, "$.tables.vectors.store"),
+        ({"tables": {"vectors": {"table": "a b c"}}}, "$.tables.vectors.table"),
+        ({"tables": {"Vectors": {}}}, "$.tables"),
+        ({"functions": {"qa": {"tables": "vectors"}}}, "$.functions.qa.tables"),
         ({"cors": []}, "$.cors"),
         ({"cors": {"origins": "https://example.com"}}, "$.cors.origins"),
         ({"cors": {"origins": ["example.com"]}}, "$.cors.origins[0]"),

@@ -10,6 +10,12 @@
     │   └── ModelNotInstalled    the model does not ship with the project; the hint is the command that installs it
     ├── OptimizeError            a model cannot be optimised (exit code 1)
     │   └── FidelityError        the optimised model does not answer as the original does
+    ├── TableError               a table, or its store, cannot do what was asked (exit code 1)
+    │   ├── ItemError            the store takes no such item or key
+    │   ├── TableNotFound        the store has no such table
+    │   ├── TableRefused         the store does not let these credentials do this, or there are none
+    │   ├── TableThrottled       the store asked to wait for longer than we do
+    │   └── TableUnreachable     the store gave no answer
     └── InvokeError              a call that never reached a function (exit code 1)
         ├── NotFound             no function of that name
         ├── Throttled            the function's concurrency, or its requests of this second, are used up
@@ -68,6 +74,30 @@ class OptimizeError(PilotlightError):
 
 class FidelityError(OptimizeError):
     """The optimised model does not answer as the original does, by the thresholds that were set."""
+
+
+class TableError(PilotlightError):
+    """A table, or the store that it is in, cannot do what was asked."""
+
+
+class ItemError(TableError):
+    """The store takes no such item or key: it is too large, or a value has no form there."""
+
+
+class TableNotFound(TableError):
+    """The store has no table of that name."""
+
+
+class TableRefused(TableError):
+    """The store does not let these credentials do this, or there are none."""
+
+
+class TableThrottled(TableError):
+    """The store asked to wait, and went on doing so."""
+
+
+class TableUnreachable(TableError):
+    """The store gave no answer, or broke off."""
 
 
 class InvokeError(PilotlightError):

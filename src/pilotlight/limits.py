@@ -6,7 +6,8 @@ docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html, [rest
 api-gateway-execution-service-limits-table.html, [create] docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html,
 [async] docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html, [managed]
 docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html, [snapstart] .../dg/snapstart.html, [scaling]
-.../dg/lambda-concurrency.html, [url] .../dg/urls-configuration.html.
+.../dg/lambda-concurrency.html, [url] .../dg/urls-configuration.html, [items]
+docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html.
 """
 
 MEMORY_MIN = 128  # [quotas]
@@ -44,3 +45,8 @@ REST_STREAM_IDLE = 300.0  # [stream]: between two pieces, of regional endpoints
 GATEWAY_HEADERS = 10_240  # [http]: request line and header values together; [rest]: a URL, and the header values
 URL_HEADERS = 1_048_576  # [quotas]: request line and header values of a function URL
 API_KEY_MIN, API_KEY_MAX = 20, 128  # [key]: characters of an API key's value
+ITEM = 409_600  # [items]: bytes, names and values together
+ITEM_KEY = 2_048  # [items]: bytes of a partition key
+ITEM_DEPTH = 32  # [items]: levels of lists and maps
+BATCH_GET = 100  # docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html: keys
+BATCH_WRITE = 25  # .../API_BatchWriteItem.html: items

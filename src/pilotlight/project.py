@@ -17,11 +17,12 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from pilotlight import limits, settings_file
 from pilotlight.errors import ProjectError
-from pilotlight.settings import FILE, Cors, Front, FunctionSettings, Runtime, Settings, Throttle, UsagePlan
+from pilotlight.settings import FILE, Cors, Front, FunctionSettings, Runtime, Settings, Table, Throttle, UsagePlan
 from pilotlight.source import Source, inspect
 
 FOLDER = "inference"
@@ -49,9 +50,10 @@ class Function(Struct, frozen=True, kw_only=True):
     """One function of a service. `defect`, when not empty, says why it cannot run, and `hint` what to do about it.
 
     `file` is absolute; `handler` is Lambda's handler string, "inference/kim_cnn.handler"; `memory` and `tmp` are in MB,
-    `timeout`, `idle` and `max_event_age` in seconds; `concurrency` and `throttle` None are none; `model` is relative to
-    `root`, "" for none. `stage` is "" where paths have none, as those of function URLs. `streams` says whether its
-    function URL has the invoke mode RESPONSE_STREAM, or its REST API the response transfer mode STREAM.
+    `timeout`, `idle` and `max_event_age` in seconds; `concurrency` and `throttle` None are none; `tables` have
+    their name in DynamoDB; `model` is relative to `root`, "" for none. `stage` is "" where paths have none, as those of
+    function URLs. `streams` says whether its function URL has the invoke mode RESPONSE_STREAM, or its REST API the
+    response transfer mode STREAM.
     """
 
     service: str
@@ -75,6 +77,7 @@ class Function(Struct, frozen=True, kw_only=True):
     snapstart: bool
     environment_concurrency: int
     environment: Mapping[str, str]
+    tables: Mapping[str, Table]
     model: str
     install: str
     runtime: Runtime
@@ -111,7 +114,10 @@ class Function(Struct, frozen=True, kw_only=True):
 
 
 class Project(Struct, frozen=True, kw_only=True):
-    """One service. `root` is absolute; `functions` are in the order of names; `cors` None and `stage` "" are none."""
+    """One service. `root` is absolute; `functions` are in the order of names; `cors` None and `stage` "" are none.
+
+    `tables` have their name in DynamoDB, and are those that no function uses as well.
+    """
 
     name: str
     root: Path
@@ -119,6 +125,7 @@ class Project(Struct, frozen=True, kw_only=True):
     cors: Cors | None
     stage: str
     usage_plans: Mapping[str, UsagePlan]
+    tables: Mapping[str, Table]
 
 
 def load(folder: Path) -> Project:
@@ -131,13 +138,15 @@ def load(folder: Path) -> Project:
     _check_names(file, sources, settings)
     root = folder.resolve()
     service = settings.name or _service_name(root.name)
+    tables = {name: _table(service, name, table) for name, table in settings.tables.items()}
     project = Project(
         name=service,
         root=root,
-        functions=tuple(_function(service, root, file, path, settings) for path in sources.values()),
+        functions=tuple(_function(service, root, file, path, settings, tables) for path in sources.values()),
         cors=settings.cors if settings.cors and settings.cors.origins else None,
         stage=settings.stage or "",
         usage_plans=settings.usage_plans,
+        tables=tables,
     )
     check_routes([project])
     return project
@@ -181,7 +190,9 @@ def _identifier(name: str) -> str:
     return words if words[:1].isalpha() and not iskeyword(words) else f"predict_{words}".rstrip("_")
 
 
-def _function(service: str, root: Path, file: Path, path: Path, project: Settings) -> Function:
+def _function(
+    service: str, root: Path, file: Path, path: Path, project: Settings, tables: Mapping[str, Table]
+) -> Function:
     name = path.stem
     settings = project.of(name)
     source = inspect(path, settings.handler)
@@ -209,6 +220,7 @@ def _function(service: str, root: Path, file: Path, path: Path, project: Setting
         snapstart=settings.snapstart,
         environment_concurrency=settings.environment_concurrency,
         environment=settings.environment,
+        tables={name: tables[name] for name in settings.tables},
         model=settings.model,
         install=settings.install,
         runtime=settings.runtime,
@@ -220,6 +232,10 @@ def _function(service: str, root: Path, file: Path, path: Path, project: Setting
         reason = f"{function.key!r} has {len(function.key)} characters, and Lambda allows {limits.FUNCTION_NAME}"
         raise ProjectError(f"{path}: {reason}", f"shorten the name of the file, or of the service in {file}")
     return function
+
+
+def _table(service: str, name: str, table: Table) -> Table:
+    return table if table.table else msgspec.structs.replace(table, table=f"{service}-{name}")
 
 
 def _check_gateway(file: Path, name: str, front: Front, settings: FunctionSettings, project: Settings) -> None:

@@ -18,6 +18,7 @@ FILE = "pilotlight.toml"
 Front = Literal["http", "rest", "url"]
 Runtime = Literal["pilotlight", "awslambdaric"]
 Period = Literal["DAY", "WEEK", "MONTH"]
+Store = Literal["sqlite", "dynamodb"]
 CorsMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"]
 
 
@@ -38,6 +39,8 @@ def setting(description: str, example: object, *, form: str = "", default: objec
 _HEADER = Annotated[str, Meta(pattern=_whole(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"))]
 _ORIGIN = Annotated[str, Meta(pattern=_whole(r"(\*|[a-z][a-z0-9+.-]*://[^\sA-Z/?#*]+)"))]
 _MEDIA_TYPE = Annotated[str, Meta(pattern=_whole(r"(\*|[a-z]+)/(\*|[A-Za-z0-9.+_-]+)"))]
+_NAME = _whole("[a-z][a-z0-9]*(-[a-z0-9]+)*")
+TABLE_NAME = _NAME
 VARIABLE_NAME = _whole("[A-Za-z][A-Za-z0-9_]+")  # Lambda's own rule, from its API model: two characters at least
 
 
@@ -98,7 +101,7 @@ class UsagePlan(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may call the functions with `api_key = true`, and how often."""
 
     keys: Annotated[
-        tuple[Annotated[str, Meta(pattern=_whole("[a-z][a-z0-9]*(-[a-z0-9]+)*"), max_length=40)], ...],
+        tuple[Annotated[str, Meta(pattern=_NAME, max_length=40)], ...],
         Meta(min_length=1),
         setting(
             "Names of API keys. A key's value never stands here: AWS makes one, and `pilotlight serve` takes that of "
@@ -120,6 +123,45 @@ class UsagePlan(Struct, frozen=True, forbid_unknown_fields=True):
         Period,
         setting("The period of the quota; it begins at midnight UTC, on a Sunday, on the first of a month.", "MONTH"),
     ] = "DAY"
+
+
+class Table(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table that functions read and write with `connect`: in SQLite on this machine, in DynamoDB on AWS."""
+
+    key: Annotated[
+        str,
+        Meta(min_length=1, max_length=255),
+        setting("The attribute by which items are found, a string: DynamoDB's partition key.", "word"),
+    ] = "id"
+    store: Annotated[
+        Store,
+        setting(
+            "Where the table is on this machine: `.pilotlight/tables.sqlite` in the service's folder, or DynamoDB as "
+            "on AWS, with the credentials, the region and the AWS_ENDPOINT_URL_DYNAMODB of the shell.",
+            "dynamodb",
+        ),
+    ] = "sqlite"
+    table: (
+        Annotated[
+            str,
+            Meta(pattern=_whole("[A-Za-z0-9_.-]+"), min_length=3, max_length=255),
+            setting(
+                "What DynamoDB calls the table. Without it: SERVICE-NAME.",
+                "glove-300",
+                form="letters, digits, _, . and -",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    expires: Annotated[
+        str,
+        Meta(max_length=255),
+        setting(
+            "The attribute with the time, in seconds since 1970, after which an item is gone: DynamoDB's TTL. Without "
+            "it items stay.",
+            "expires",
+        ),
+    ] = ""
 
 
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -226,6 +268,10 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             {"OMP_NUM_THREADS": "1"},
         ),
     ] = {}
+    tables: Annotated[
+        tuple[str, ...],
+        setting("The tables of the service that the function may use, by their names.", ["vectors"]),
+    ] = ()
     model: Annotated[
         str,
         Meta(pattern=_whole(r"[^\x00-\x1f]*")),
@@ -274,7 +320,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     name: (
         Annotated[
             str,
-            Meta(pattern=_whole("[a-z][a-z0-9]*(-[a-z0-9]+)*"), max_length=40),
+            Meta(pattern=_NAME, max_length=40),
             setting(
                 "What the service is called. Without it: the name of its folder.",
                 "question-answering",
@@ -300,6 +346,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     usage_plans: Annotated[
         dict[str, UsagePlan],
         Meta(description="One table a usage plan of REST APIs, named freely."),
+    ] = {}
+    tables: Annotated[
+        dict[Annotated[str, Meta(pattern=TABLE_NAME, max_length=40)], Table],
+        Meta(description="One table a table of items, named as functions call it."),
     ] = {}
     defaults: Defaults | UnsetType = UNSET
     functions: Annotated[

@@ -14,7 +14,18 @@ from msgspec import UNSET, Meta, Struct
 
 from pilotlight import limits
 from pilotlight.errors import ProjectError
-from pilotlight.settings import VARIABLE_NAME, Cors, Defaults, FunctionSettings, Settings, Throttle, UsagePlan, toml
+from pilotlight.settings import (
+    TABLE_NAME,
+    VARIABLE_NAME,
+    Cors,
+    Defaults,
+    FunctionSettings,
+    Settings,
+    Table,
+    Throttle,
+    UsagePlan,
+    toml,
+)
 
 _Table = TypeVar("_Table", bound=Struct)
 
@@ -25,6 +36,7 @@ _PLACES: dict[str, type[Struct]] = {
     "in [functions.NAME]": FunctionSettings,
     "in [defaults.throttle]": Throttle,
     "in [usage_plans.NAME]": UsagePlan,
+    "in [tables.NAME]": Table,
 }
 
 # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: these cannot be set in a function's configuration
@@ -34,6 +46,8 @@ _RESERVED = re.compile(
     re.DOTALL,
 )
 _VARIABLE_FORM = "letters, digits and _, a letter first, two characters at least"
+_TABLE_NAME_LENGTH = 40
+_TABLE_FORM = f"lower-case letters, digits and single dashes, a letter first, {_TABLE_NAME_LENGTH} characters at most"
 _MODEL_HINT = 'put the model into the project and give its path from there, such as model = "models/qa"'
 
 
@@ -73,14 +87,16 @@ def decode(file: Path, raw: Mapping[str, object]) -> Settings:
     defaults, functions = _table(raw.get("defaults")), _table(raw.get("functions"))
     _check_cors(file, _convert(file, "cors", raw.get("cors", {}), Cors))
     _check_plans(file, {name: _plan(file, name, table) for name, table in _table(raw.get("usage_plans")).items()})
+    for name, table in _table(raw.get("tables")).items():
+        _check_table(file, name, table)
     _check_function(file, "defaults", raw.get("defaults", {}), Defaults)
     for name, table in functions.items():
         _check_function(file, f"functions.{name}", table, FunctionSettings)
     merged = {name: _merge(defaults, _table(table)) for name, table in functions.items()}
     settings = _convert(file, "", {**raw, "functions": merged} if merged else raw, Settings)
-    _check_whole(file, "defaults", settings.of(""))
+    _check_whole(file, "defaults", settings.of(""), settings.tables)
     for name in merged:
-        _check_whole(file, f"functions.{name}", settings.functions[name])
+        _check_whole(file, f"functions.{name}", settings.functions[name], settings.tables)
     return settings
 
 
@@ -124,6 +140,16 @@ def _check_plans(file: Path, plans: Mapping[str, UsagePlan]) -> None:
         taken[key] = name
 
 
+def _check_table(file: Path, name: str, table: object) -> None:
+    key = f"tables.{name}"
+    if not re.search(TABLE_NAME, name) or len(name) > _TABLE_NAME_LENGTH:
+        _refuse(file, key, "this is no name for a table", _TABLE_FORM)
+    settings = _convert(file, key, table, Table)
+    if settings.key == settings.expires:
+        reason = f"{toml(settings.key)} is the key of the table, which is a string"
+        _refuse(file, f"{key}.expires", reason, "name another attribute, which holds the time as a number")
+
+
 def _check_throttle(file: Path, key: str, table: object) -> None:
     """A table in a table, which msgspec would name by a path that the checks below do not read."""
     if "throttle" in _table(table):
@@ -155,7 +181,7 @@ def _check_variable(file: Path, key: str, name: str, value: object) -> None:
         _refuse(file, key, "an environment variable cannot hold a NUL character")
 
 
-def _check_whole(file: Path, key: str, settings: FunctionSettings) -> None:
+def _check_whole(file: Path, key: str, settings: FunctionSettings, tables: Iterable[str]) -> None:
     """What depends on several settings at once, or on both tables."""
     size = sum(len(name.encode()) + len(value.encode()) for name, value in settings.environment.items())
     if size > limits.ENVIRONMENT_VARIABLES:
@@ -167,7 +193,15 @@ def _check_whole(file: Path, key: str, settings: FunctionSettings) -> None:
     if settings.api_key and settings.front not in (UNSET, "rest"):
         reason = f"only a REST API has API keys, and the front is {settings.front!r}"
         _refuse(file, f"{key}.api_key", reason, 'set front = "rest", or leave one of the two out')
+    for name in settings.tables:
+        if name not in tables:
+            _refuse(file, f"{key}.tables", f"there is no table {name!r}", _hint_table(name, tables))
     _check_snapstart(file, key, settings)
+
+
+def _hint_table(name: str, tables: Iterable[str]) -> str:
+    guess = nearest(name, tables)
+    return f"did you mean {guess!r}?" if guess else f"write [tables.{name}], and its settings below it"
 
 
 def _check_snapstart(file: Path, key: str, settings: FunctionSettings) -> None:

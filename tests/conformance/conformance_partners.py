@@ -102,7 +102,7 @@ def _in_pool(case: Case, folder: Path, runtime: str) -> Seen:
     lines: list[str] = []
 
     async def main() -> tuple[Answer, ...]:
-        pool = Pool(lambda key, line: lines.append(line), 10 * MEMORY)
+        pool = Pool(lambda key, line: lines.append(line), MEMORY)  # room for one environment, which takes all events
         pool.deploy([function])
         try:
             return tuple([await _invoke(pool, case, event) for event in case.events])

@@ -70,7 +70,12 @@ def echo(make_service: MakeService) -> Function:
 
 def test_uses_the_warm_environment_again(echo: Function) -> None:
     async def body(pool: Pool) -> set[int]:
-        return {pid(await pool(call())) for _ in range(20)}
+        pids = set()
+        for _ in range(20):
+            pids.add(pid(await pool(call())))
+            while not pool._fleets["service--echo"].at_rest():
+                await asyncio.sleep(0.001)
+        return pids
 
     assert len(run([echo], body)) == 1
 
@@ -142,9 +147,12 @@ def test_needs_no_second_environment_for_one_request_after_the_other(make_servic
     assert run([echo], body, clock=clock) == 1
 
 
-def test_lets_requests_wait_where_the_machine_has_no_room(echo: Function) -> None:
+def test_lets_requests_wait_where_the_machine_has_no_room(make_service: MakeService, tmp_path: Path) -> None:
+    echo = make_service({"inference/echo.py": MEETING}, "[functions.echo]\nmemory = 128\ntimeout = 60").functions[0]
+    (tmp_path / "met").mkdir()
+
     async def body(pool: Pool) -> tuple[int, dict[str, int]]:
-        results = await asyncio.gather(*(pool(call(seconds=0.05)) for _ in range(12)))
+        results = await asyncio.gather(*(pool(call(folder=str(tmp_path / "met"), count=3)) for _ in range(12)))
         return len({pid(result) for result in results}), pool.environments()
 
     assert run([echo], body, memory=3 * 128) == (3, {"service--echo": 3})

@@ -1,15 +1,15 @@
-"""A client of Lambda's Runtime API: as little of HTTP/1.1 as the runtime loop needs, over one socket.
+"""A client of Lambda's Runtime API, which is HTTP without TLS on loopback.
 
-The Runtime API is without TLS on loopback: http.client alone would cost a cold start more than the rest of the loop
-(its import takes about 50 ms). Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, and for streamed
-answers .../dg/runtimes-custom.html#runtimes-custom-response-streaming.
+Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, and for streamed answers
+.../dg/runtimes-custom.html#runtimes-custom-response-streaming.
 """
 
 import binascii
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+
+from pilotlight.function.http1 import Connection, Endpoint
 
 API = "/2018-06-01/runtime"
 _NULS = bytes(8)  # end the prelude
@@ -55,10 +55,7 @@ class RuntimeApi:
     def __init__(self, address: str) -> None:
         host, _, port = address.partition(":")
         self._host = address
-        self._socket = socket.socket()
-        self._socket.connect((host, int(port or 80)))  # create_connection would import IDNA, for 3 ms
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._received = b""  # and not read yet
+        self._connection = Connection(Endpoint(host, int(port or 80)), "the Runtime API")
         self._held = b""  # to be sent
         self._next = self._head("GET", "/invocation/next")
         self._unread: list[str] = []  # the operations whose answers are
@@ -89,20 +86,20 @@ class RuntimeApi:
         """Send the answer now."""
         held, self._held = self._held, b""
         if held:
-            self._socket.sendall(held)
+            self._connection.send(held)
 
     def begin_stream(self, request_id: str, head: Mapping[str, object]) -> None:
         """Begin an answer to be streamed: `send_chunk` as often as there is one, then `end_stream`."""
         path = f"/invocation/{request_id}/response"
-        self._socket.sendall(self._head("POST", path, _STREAMING) + _chunk(json.dumps(head).encode() + _NULS))
+        self._connection.send(self._head("POST", path, _STREAMING) + _chunk(json.dumps(head).encode() + _NULS))
 
     def send_chunk(self, chunk: bytes) -> None:
         """Send a chunk, which must not be empty. Waits where the client of the function is slower than the function."""
-        self._socket.sendall(_chunk(chunk))
+        self._connection.send(_chunk(chunk))
 
     def end_stream(self, error: Mapping[str, object] | None = None) -> None:
         """End the answer, as one that broke off when `error` is given."""
-        self._socket.sendall(f"0\r\n{_trailers(error) if error else ''}\r\n".encode("latin-1", "replace"))
+        self._connection.send(f"0\r\n{_trailers(error) if error else ''}\r\n".encode("latin-1", "replace"))
         self._read_answer("streaming an answer")
 
     def fail(self, request_id: str, error: Mapping[str, object]) -> None:
@@ -123,7 +120,7 @@ class RuntimeApi:
         self._exchange("POST", path, body, f"Lambda-Runtime-Function-Error-Type: {kind or error['errorType']}\r\n")
 
     def close(self) -> None:
-        self._socket.close()
+        self._connection.close()
 
     def _exchange(self, method: str, path: str, body: bytes = b"", extra: str = "") -> tuple[dict[str, str], bytes]:
         self._hold(method, path, body, extra)
@@ -148,55 +145,10 @@ class RuntimeApi:
         return head.encode("latin-1", "replace")
 
     def _read_answer(self, operation: str) -> tuple[dict[str, str], bytes]:
-        status, headers = self._read_head()
-        answer = self._read_body(headers)
+        status, headers, answer = self._connection.receive()
         if status >= 300 and status != 413:  # 413: the answer was too large and Lambda has told the caller so
             raise ConnectionError(f"{operation}: the Runtime API answered {status}: {answer[:200]!r}")
         return headers, answer
-
-    def _read_head(self) -> tuple[int, dict[str, str]]:
-        status_line, *lines = self._read_to(b"\r\n\r\n").decode("latin-1").split("\r\n")
-        headers = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        return int(status_line.split(None, 2)[1]), headers
-
-    def _read_body(self, headers: Mapping[str, str]) -> bytes:
-        if headers.get("transfer-encoding") == "chunked":
-            return b"".join(iter(self._read_chunk, b""))
-        return self._read(int(headers.get("content-length", "0")))
-
-    def _read_chunk(self) -> bytes:
-        size = int(self._read_to(b"\r\n").split(b";")[0], 16)
-        chunk = self._read(size)
-        self._read_to(b"\r\n")
-        return chunk
-
-    def _read_to(self, end: bytes) -> bytes:
-        while end not in self._received:
-            self._receive()
-        found, _, self._received = self._received.partition(end)
-        return found
-
-    def _read(self, size: int) -> bytes:
-        if size <= len(self._received):
-            data, self._received = self._received[:size], self._received[size:]
-            return data
-        parts = [self._received]
-        missing = size - len(self._received)
-        while missing > 0:
-            self._received = b""
-            self._receive()
-            parts.append(self._received[:missing])
-            missing, self._received = missing - len(parts[-1]), self._received[missing:]
-        return b"".join(parts)
-
-    def _receive(self) -> None:
-        data = self._socket.recv(262_144)
-        if not data:
-            raise ConnectionError("the Runtime API closed the connection")
-        self._received += data
 
 
 def _chunk(data: bytes) -> bytes:

@@ -16,6 +16,7 @@ from pilotlight.local import process
 from pilotlight.local.host import Host, Started, plan
 from pilotlight.local.isolation import Level
 from pilotlight.local.launcher import Order
+from pilotlight.local.tables import Unusable
 from pilotlight.project import Function
 
 _TIMEOUT = 60.0  # seconds; longer than any init phase that Lambda allows on demand
@@ -99,6 +100,8 @@ async def describe(function: Function, host: Host) -> Description:
     folder = process.make_folder()
     try:
         return await _ask(function, host, folder)
+    except Unusable as error:
+        return Description({}, str(error), error.hint)
     except OSError as error:
         python = process.interpreter(function.root)
         reason = (error.strerror or str(error)).removesuffix(f": {python}")
@@ -148,16 +151,17 @@ class _Asked:
         self._loop.add_reader(self._pipe, self._read)
         try:
             launcher = await self._host.launcher()
-            self._started.pid = await launcher.launch(self._order(folder), write_end, self._process_exited)
+            order = self._order(folder, await self._host.variables(self._function, "127.0.0.1:0", folder))
+            self._started.pid = await launcher.launch(order, write_end, self._process_exited)
         finally:
             os.close(write_end)
         self._started.watch(self._use_up_memory)
 
-    def _order(self, folder: Path) -> Order:
+    def _order(self, folder: Path, variables: Mapping[str, str]) -> Order:
         function = self._function
         return Order(
             (str(process.interpreter(function.root)), "-c", _CODE, function.handler),
-            process.variables(function, "127.0.0.1:0", folder, self._level),
+            variables,
             str(function.root),
             plan(function, [folder], self._level),
             self._started.entries,

@@ -25,6 +25,7 @@ from pilotlight.local.isolation import Level, Plan
 from pilotlight.local.launcher import Launcher, LoadFailed, Order
 from pilotlight.local.log_pipe import LogLine, LogPipe
 from pilotlight.local.memory import Watcher
+from pilotlight.local.tables import Tables
 from pilotlight.project import Function
 
 LEVELS: tuple[Level, ...] = ("namespace", "landlock", "none")  # the strongest first
@@ -40,6 +41,7 @@ class Host:
 
     def __init__(self, isolation: Level | None = "none") -> None:
         self.watcher = Watcher()
+        self.tables = Tables()
         self._isolation = isolation
         self._level: Level | None = "none" if isolation == "none" else None  # once it is known
         cgroup.leftovers()  # while this process has no other
@@ -67,7 +69,13 @@ class Host:
         """What starts the environments of a function."""
         return Starter(self, function, log)
 
+    async def variables(self, function: Function, runtime_api: str, folder: Path) -> dict[str, str]:
+        """As `process.variables`. Raises OSError where its tables are unusable."""
+        tables = await self.tables.variables(function)
+        return process.variables(function, runtime_api, folder, await self.level(), tables)
+
     async def close(self) -> None:
+        await self.tables.close()
         if self._opening is not None:
             with contextlib.suppress(OSError):
                 await (await self._opening).close()
@@ -111,17 +119,17 @@ class Starter:
         """
         level = await self._host.level()
         launcher = await self._launcher()
+        order = await self._order(runtime_api, folder, level)
         started = Started(self._host, self._function, level)
-        order = self._order(runtime_api, folder, level)._replace(cgroups=started.entries)
         try:
-            started.pid = await launcher.launch(order, output, exited)
+            started.pid = await launcher.launch(order._replace(cgroups=started.entries), output, exited)
         except BaseException:
             started.release()
             raise
         started.watch(out_of_memory)
         return started
 
-    def _order(self, runtime_api: str, folder: Path, level: Level) -> Order:
+    async def _order(self, runtime_api: str, folder: Path, level: Level) -> Order:
         """`folder` is the environment's own. A process that was isolated before it was made does not see it: its forks
         keep that process's, and have a /tmp of their own."""
         folders = [folder] if self._folder is None else [folder, self._folder]
@@ -129,7 +137,7 @@ class Starter:
             folders = folders[-1:]
         return Order(
             () if self.forks else tuple(process.command(self._function)),
-            process.variables(self._function, runtime_api, folders[0], level),
+            await self._host.variables(self._function, runtime_api, folders[0]),
             str(self._function.root),
             plan(self._function, folders, level),
         )
@@ -172,11 +180,12 @@ class Starter:
             own.watch(lambda used: own.kill())
 
         function = self._function
+        variables = await self._host.variables(function, "", folder)
         output = pipe.open()
         try:
             return await Launcher.start(
                 process.interpreter(function.root),
-                process.variables(function, "", folder, level),
+                variables,
                 function.root,
                 output,
                 loads=True,

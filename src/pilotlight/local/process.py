@@ -51,9 +51,11 @@ def command(function: Function) -> list[str]:
     return [python, "-c", _LOOP]
 
 
-def variables(function: Function, runtime_api: str, folder: Path, level: Level) -> dict[str, str]:
+def variables(
+    function: Function, runtime_api: str, folder: Path, level: Level, tables: Mapping[str, str]
+) -> dict[str, str]:
     """Every variable of the environment. `folder` is the environment's own: its temporary files go there, unless it
-    has a /tmp of its own."""
+    has a /tmp of its own. `tables` are those that say where its tables are."""
     python = interpreter(function.root)
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     streams = {INVOKE_MODE: "RESPONSE_STREAM"} if function.streams else {}
@@ -66,6 +68,7 @@ def variables(function: Function, runtime_api: str, folder: Path, level: Level) 
         "PYTHONPATH": ":".join(_import_path(function.root, python, folder)),
         **({} if level == "namespace" else {"TMPDIR": str(folder)}),
         "TZ": ":UTC",
+        **tables,
         **function.environment,
     }
 

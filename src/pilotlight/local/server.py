@@ -36,7 +36,9 @@ from pilotlight.project import Function, Project
 from pilotlight.settings import FILE
 
 _REAP_SECONDS = 1.0
-_IGNORED = watchfiles.DefaultFilter(ignore_dirs=(*watchfiles.DefaultFilter.ignore_dirs, "train", "tests"))
+_IGNORED = watchfiles.DefaultFilter(
+    ignore_dirs=(*watchfiles.DefaultFilter.ignore_dirs, "train", "tests", ".pilotlight")
+)
 
 
 class Reporter(NamedTuple):
