@@ -24,6 +24,7 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/kim_cnn.py
 	.venv-train/bin/python benchmarks/wordpiece.py
 	.venv-train/bin/python benchmarks/readers.py
+	.venv-train/bin/python benchmarks/vectors.py --dynamodb
 	.venv-train/bin/python benchmarks/fork_server.py
 	.venv-train/bin/python benchmarks/memory_limit.py
 	.venv-train/bin/python benchmarks/throughput.py

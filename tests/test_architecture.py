@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "pilotlight"
 
-ENGINES = ("local", "optimize", "bundle", "deploy", "measure")
+ENGINES = ("local", "optimize", "vectors", "bundle", "deploy", "measure")
 PROJECT = ("project", "settings", "settings_file", "source", "fronts")
 GROUND = ("", "errors", "events", "limits", "values")  # "" is the package itself
 SHIPPED = ("function", *GROUND)

@@ -96,6 +96,15 @@ def test_the_tutorial(service: Path, start_server: Callable[..., RunningServer])
     run_commands(TUTORIAL.replace(made, "true\n"), service, server.url)
 
 
+def test_the_how_to_on_word_vectors(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "word-vectors.md").read_text(encoding="utf-8")
+    made = "pilotlight new minimal reviews\n"
+    assert page.count(made) == 1
+    run(made.split(), tmp_path)
+    write_files(page, tmp_path / "reviews")
+    run_commands(page.replace(made, "true\n"), tmp_path / "reviews", SERVED)
+
+
 def test_the_readme(service: Path, start_server: Callable[..., RunningServer]) -> None:
     write_files(README, service)
     (service / "examples").symlink_to(ROOT / "examples")

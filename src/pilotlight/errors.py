@@ -10,6 +10,7 @@
     │   └── ModelNotInstalled    the model does not ship with the project; the hint is the command that installs it
     ├── OptimizeError            a model cannot be optimised (exit code 1)
     │   └── FidelityError        the optimised model does not answer as the original does
+    ├── VectorError              word vectors are broken, or not what was expected (exit code 1)
     ├── TableError               a table, or its store, cannot do what was asked (exit code 1)
     │   ├── ItemError            the store takes no such item or key
     │   ├── TableNotFound        the store has no such table
@@ -74,6 +75,10 @@ class OptimizeError(PilotlightError):
 
 class FidelityError(OptimizeError):
     """The optimised model does not answer as the original does, by the thresholds that were set."""
+
+
+class VectorError(PilotlightError):
+    """A file or an item of word vectors is broken, or not what was expected."""
 
 
 class TableError(PilotlightError):

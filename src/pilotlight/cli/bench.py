@@ -1,4 +1,4 @@
-"""`pilotlight bench`: measurements of what runs here. So far `cold`: cold starts, taken apart."""
+"""`pilotlight bench`: measurements of functions. `cold` takes cold starts apart; `load` is in `load.py`."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ import uvloop
 from pilotlight import project
 from pilotlight.cli import output
 from pilotlight.cli.invoke import complete, failure, find, read_event
+from pilotlight.cli.load import load
 from pilotlight.errors import FunctionError, UsageError
 from pilotlight.local.pool import Pool
 from pilotlight.local.server import machine_memory
@@ -28,9 +29,18 @@ if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
 
 
-@click.group(epilog=output.examples("pilotlight bench cold", "pilotlight bench cold kim_cnn --runs 25 --json"))
+@click.group(
+    epilog=output.examples(
+        "pilotlight bench cold",
+        "pilotlight bench cold kim_cnn --runs 25 --json",
+        "pilotlight bench load kim_cnn --inputs sentences.txt --concurrency 4",
+    )
+)
 def bench() -> None:
-    """Measure functions on this machine."""
+    """Measure functions: their cold starts, and how many requests they answer."""
+
+
+bench.add_command(load)
 
 
 @bench.command(
