@@ -5,7 +5,14 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LEFT_OUT = {"__pycache__", ".venv", "models", "data", "run"}  # what is trained, and what training leaves behind
+LEFT_OUT = {
+    "__pycache__",
+    ".venv",
+    ".pilotlight",
+    "models",
+    "data",
+    "run",
+}  # what is trained, and what training leaves behind
 
 
 class TemplatesHook(BuildHookInterface[Any]):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from conftest import RunningServer
-from pilotlight.settings import Cors, FunctionSettings, Settings, Table, Throttle, UsagePlan
+from pilotlight.settings import Cors, FunctionSettings, Records, Settings, Table, Throttle, UsagePlan
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "benchmarks", "docs", "examples", "requirements", "src", "tests")
@@ -141,7 +141,7 @@ def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"^### `(\w+)`$", page, re.M))
     fields = {
         name
-        for table in (Settings, Cors, UsagePlan, Table, FunctionSettings, Throttle)
+        for table in (Settings, Cors, UsagePlan, Table, Records, FunctionSettings, Throttle)
         for name in table.__struct_fields__
     }
     assert documented == fields - {"cors", "usage_plans", "defaults", "functions"}

@@ -5,7 +5,7 @@ import pytest
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import Function, Project, Route, check_routes, load, parse_route
-from pilotlight.settings import Cors, Table, Throttle, UsagePlan
+from pilotlight.settings import Cors, Records, Table, Throttle, UsagePlan
 
 HANDLER = "def handler(event, context):\n    return event\n"
 
@@ -49,6 +49,7 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
                 environment_concurrency=1,
                 environment={},
                 tables={},
+                records=None,
                 model="",
                 install="",
                 runtime="pilotlight",
@@ -166,6 +167,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 environment_concurrency=1,
                 environment={"LOG_LEVEL": "debug", "OMP_NUM_THREADS": "1", "BEAMS": "3"},
                 tables={"images": Table(key="url", table="vision-images", expires="until")},
+                records=None,
                 model="models/caption",
                 install="pilotlight optimize hf://org/caption",
                 runtime="pilotlight",
@@ -196,6 +198,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 environment_concurrency=8,
                 environment={"LOG_LEVEL": "info", "OMP_NUM_THREADS": "1"},
                 tables={"labels": Table(store="dynamodb", table="labels-2026")},
+                records=None,
                 model="models/shared",
                 install="make shared",
                 runtime="awslambdaric",
@@ -450,3 +453,41 @@ def test_two_services_may_have_functions_of_one_name(tmp_path: Path) -> None:
     other = load(service(tmp_path / "other", '[functions.qa]\nroute = "POST /other"', qa=HANDLER))
     check_routes([one, other])
     assert [project.functions[0].key for project in (one, other)] == ["one--qa", "other--qa"]
+
+
+def test_functions_whose_invocations_are_recorded_use_the_table_of_records(tmp_path: Path) -> None:
+    (tmp_path / "inference").mkdir()
+    for name in ("one", "two", "three"):
+        (tmp_path / "inference" / f"{name}.py").write_text("handler = print\n")
+    (tmp_path / "pilotlight.toml").write_text(
+        """
+        name = "notes"
+        [tables.words]
+        [tables.records]
+        store = "dynamodb"
+        [records]
+        redact = ["context"]
+        [defaults]
+        records = true
+        tables = ["words"]
+        [functions.two]
+        tables = []
+        [functions.three]
+        records = false
+        """
+    )
+    project = load(tmp_path)
+    records = Table("primary_key", "dynamodb", "notes-records", "expires")
+    assert project.tables == {"words": Table(table="notes-words"), "records": records}
+    assert {each.name: (tuple(each.tables), each.records) for each in project.functions} == {
+        "one": (("words", "records"), Records(redact=("context",))),
+        "two": (("records",), Records(redact=("context",))),
+        "three": (("words",), None),
+    }
+
+
+def test_a_table_of_ones_own_may_be_called_records_where_nothing_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "inference").mkdir()
+    (tmp_path / "inference" / "one.py").write_text("handler = print\n")
+    (tmp_path / "pilotlight.toml").write_text('[tables.records]\nkey = "id"\n')
+    assert load(tmp_path).tables["records"].key == "id"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import load
-from pilotlight.settings import Cors, FunctionSettings, Settings, Table, Throttle, UsagePlan
+from pilotlight.settings import Cors, FunctionSettings, Records, Settings, Table, Throttle, UsagePlan
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -101,7 +101,7 @@ REFUSED = {
     ),
     "key-like-a-message": (
         "{folder}/pilotlight.toml: cors - at `$.defaults`: there is no such setting",
-        "the settings here are name, stage, cors, usage_plans, tables, defaults, functions",
+        "the settings here are name, stage, cors, usage_plans, tables, records, defaults, functions",
     ),
     "key-misspelt": (
         "{folder}/pilotlight.toml: functions.qa.memroy: there is no such setting",
@@ -160,6 +160,24 @@ REFUSED = {
     "only-helpers": (
         "{folder}: there are no functions: no file is named inference/*.py",
         "write inference/NAME.py with a handler in it, or start from an example with `pilotlight new`",
+    ),
+    "records-a-table-of-a-function": (
+        "{folder}/pilotlight.toml: functions.qa.records: expected bool, got table",
+        "Whether each invocation is recorded: input, output, latency and more, see `[records]`. `pilotlight records` "
+        "shows them. The function may use the table `records` then, which need not be set. Example: records = true",
+    ),
+    "records-in-a-table-with-another-key": (
+        '{folder}/pilotlight.toml: tables.records.key: it is the table of records, where this is "primary_key"',
+        "leave it out, or give a table of your own another name",
+    ),
+    "records-misspelt": (
+        "{folder}/pilotlight.toml: records.redacted: there is no such setting",
+        "did you mean 'redact'?",
+    ),
+    "records-too-small": (
+        "{folder}/pilotlight.toml: records.max_size: expected int >= 2048, got 100",
+        "Bytes that a record may have; a longer input or output is cut. DynamoDB counts and bills each 1,024. "
+        "Example: max_size = 8192",
     ),
     "route-greedy-in-the-middle": (
         "{folder}/pilotlight.toml: functions.qa.route: 'GET /{path+}/info': {path+} takes all that is left of the path",
@@ -396,7 +414,7 @@ def test_toml_that_python_cannot_hold(tmp_path: Path, text: str, reason: str) ->
 
 
 ODD = ["x - at $y", "x - at `$y`", "`"]  # as in the messages of msgspec, which ours are made from
-TABLES = (Settings, Cors, UsagePlan, Table, FunctionSettings, Throttle)
+TABLES = (Settings, Cors, UsagePlan, Table, Records, FunctionSettings, Throttle)
 KEYS = [*(name for table in TABLES for name in table.__struct_fields__), *ODD, "memroy"]
 TEXTS = st.sampled_from(
     ["qa", "*", "POST", "POST /qa", "GET /{a}/{b+}", "rest", "http", "image/png", "..", "", "\n", *ODD]

@@ -37,6 +37,7 @@ def test_the_example_of_the_reference_sets_everything_and_loads(tmp_path: Path) 
     assert raw["cors"].keys() == {*settings.Cors.__struct_fields__}
     assert raw["usage_plans"]["partners"].keys() == {*settings.UsagePlan.__struct_fields__}
     assert raw["tables"]["vectors"].keys() == {*settings.Table.__struct_fields__}
+    assert raw["records"].keys() == {*settings.Records.__struct_fields__}
     assert raw["defaults"]["throttle"].keys() == {*settings.Throttle.__struct_fields__}
     assert {**raw["defaults"], **raw["functions"]["qa"]}.keys() == {*settings.FunctionSettings.__struct_fields__}
 

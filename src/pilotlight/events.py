@@ -291,7 +291,7 @@ def to_result(response: Response, version: str) -> dict[str, object]:
     up for base64; every other body is base64. Repeated headers go to `multiValueHeaders` (1.0), or are joined with
     commas, with cookies apart (2.0).
     """
-    encoded = not (_reads_as_text(response.header("content-type")) and is_utf8(response.body))
+    encoded = not (reads_as_text(response.header("content-type")) and is_utf8(response.body))
     return {**to_head(response, version), "body": body_text(response.body, encoded), "isBase64Encoded": encoded}
 
 
@@ -309,7 +309,7 @@ def to_head(response: Response, version: str = "2.0") -> dict[str, object]:
     return {name: value for name, value in result.items() if value}
 
 
-def _reads_as_text(content_type: str) -> bool:
+def reads_as_text(content_type: str) -> bool:
     kind = media_type(content_type)
     text = ("", *TEXT_TYPES, "application/x-www-form-urlencoded", "application/x-ndjson")
     return kind in text or kind.startswith("text/") or kind.endswith(("+json", "+xml"))

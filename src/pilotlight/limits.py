@@ -46,6 +46,7 @@ GATEWAY_HEADERS = 10_240  # [http]: request line and header values together; [re
 URL_HEADERS = 1_048_576  # [quotas]: request line and header values of a function URL
 API_KEY_MIN, API_KEY_MAX = 20, 128  # [key]: characters of an API key's value
 ITEM = 409_600  # [items]: bytes, names and values together
+RECORD_MIN = 2_048  # ours: bytes of a record, which has next to input and output some that it needs
 ITEM_KEY = 2_048  # [items]: bytes of a partition key
 ITEM_DEPTH = 32  # [items]: levels of lists and maps
 BATCH_GET = 100  # docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html: keys

@@ -22,7 +22,18 @@ from msgspec import UNSET, Struct, UnsetType
 
 from pilotlight import limits, settings_file
 from pilotlight.errors import ProjectError
-from pilotlight.settings import FILE, Cors, Front, FunctionSettings, Runtime, Settings, Table, Throttle, UsagePlan
+from pilotlight.settings import (
+    FILE,
+    Cors,
+    Front,
+    FunctionSettings,
+    Records,
+    Runtime,
+    Settings,
+    Table,
+    Throttle,
+    UsagePlan,
+)
 from pilotlight.source import Source, inspect
 
 FOLDER = "inference"
@@ -50,10 +61,10 @@ class Function(Struct, frozen=True, kw_only=True):
     """One function of a service. `defect`, when not empty, says why it cannot run, and `hint` what to do about it.
 
     `file` is absolute; `handler` is Lambda's handler string, "inference/kim_cnn.handler"; `memory` and `tmp` are in MB,
-    `timeout`, `idle` and `max_event_age` in seconds; `concurrency` and `throttle` None are none; `tables` have
-    their name in DynamoDB; `model` is relative to `root`, "" for none. `stage` is "" where paths have none, as those of
-    function URLs. `streams` says whether its function URL has the invoke mode RESPONSE_STREAM, or its REST API the
-    response transfer mode STREAM.
+    `timeout`, `idle` and `max_event_age` in seconds; `concurrency`, `throttle` and `records` None are none; `tables`
+    have their name in DynamoDB; `model` is relative to `root`, "" for none. `stage` is "" where paths have none, as
+    those of function URLs. `streams` says whether its function URL has the invoke mode RESPONSE_STREAM, or its REST API
+    the response transfer mode STREAM.
     """
 
     service: str
@@ -78,6 +89,7 @@ class Function(Struct, frozen=True, kw_only=True):
     environment_concurrency: int
     environment: Mapping[str, str]
     tables: Mapping[str, Table]
+    records: Records | None
     model: str
     install: str
     runtime: Runtime
@@ -221,6 +233,7 @@ def _function(
         environment_concurrency=settings.environment_concurrency,
         environment=settings.environment,
         tables={name: tables[name] for name in settings.tables},
+        records=(project.records or Records()) if settings.records else None,
         model=settings.model,
         install=settings.install,
         runtime=settings.runtime,

@@ -12,6 +12,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pilotlight import limits
+from pilotlight.settings_parts import Records as Records
+from pilotlight.settings_parts import setting
+from pilotlight.settings_parts import whole as _whole
 
 FILE = "pilotlight.toml"
 
@@ -20,20 +23,6 @@ Runtime = Literal["pilotlight", "awslambdaric"]
 Period = Literal["DAY", "WEEK", "MONTH"]
 Store = Literal["sqlite", "dynamodb"]
 CorsMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"]
-
-
-def _whole(pattern: str) -> str:
-    """`pattern` for all of a string, in a spelling that Python and ECMA 262 read alike: a bare `$` lets "\\n" pass."""
-    return f"^{pattern}$(?!\\n)"
-
-
-def setting(description: str, example: object, *, form: str = "", default: object = None) -> Meta:
-    """What the schema, the reference page and the messages say about a setting.
-
-    `form` is its pattern in words; `default` is for the schema, where the field itself has none.
-    """
-    shown = {"default": default} if default else None
-    return Meta(description=description, examples=[example], extra={"form": form}, extra_json_schema=shown)
 
 
 _HEADER = Annotated[str, Meta(pattern=_whole(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"))]
@@ -272,6 +261,14 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[str, ...],
         setting("The tables of the service that the function may use, by their names.", ["vectors"]),
     ] = ()
+    records: Annotated[
+        bool,
+        setting(
+            "Whether each invocation is recorded: input, output, latency and more, see `[records]`. `pilotlight "
+            "records` shows them. The function may use the table `records` then, which need not be set.",
+            True,
+        ),
+    ] = False
     model: Annotated[
         str,
         Meta(pattern=_whole(r"[^\x00-\x1f]*")),
@@ -351,6 +348,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         dict[Annotated[str, Meta(pattern=TABLE_NAME, max_length=40)], Table],
         Meta(description="One table a table of items, named as functions call it."),
     ] = {}
+    records: Records | UnsetType = UNSET
     defaults: Defaults | UnsetType = UNSET
     functions: Annotated[
         dict[str, FunctionSettings],

@@ -5,7 +5,7 @@ file, the dotted key and the reason, its hint the nearest right name or an examp
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, TypeVar, get_args
 
@@ -20,12 +20,14 @@ from pilotlight.settings import (
     Cors,
     Defaults,
     FunctionSettings,
+    Records,
     Settings,
     Table,
     Throttle,
     UsagePlan,
     toml,
 )
+from pilotlight.values import RECORD_EXPIRES, RECORD_KEY, RECORDS
 
 _Table = TypeVar("_Table", bound=Struct)
 
@@ -37,6 +39,7 @@ _PLACES: dict[str, type[Struct]] = {
     "in [defaults.throttle]": Throttle,
     "in [usage_plans.NAME]": UsagePlan,
     "in [tables.NAME]": Table,
+    "in [records]": Records,
 }
 
 # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: these cannot be set in a function's configuration
@@ -48,6 +51,7 @@ _RESERVED = re.compile(
 _VARIABLE_FORM = "letters, digits and _, a letter first, two characters at least"
 _TABLE_NAME_LENGTH = 40
 _TABLE_FORM = f"lower-case letters, digits and single dashes, a letter first, {_TABLE_NAME_LENGTH} characters at most"
+_TABLE_OF_RECORDS = {"key": RECORD_KEY, "expires": RECORD_EXPIRES}
 _MODEL_HINT = 'put the model into the project and give its path from there, such as model = "models/qa"'
 
 
@@ -89,11 +93,12 @@ def decode(file: Path, raw: Mapping[str, object]) -> Settings:
     _check_plans(file, {name: _plan(file, name, table) for name, table in _table(raw.get("usage_plans")).items()})
     for name, table in _table(raw.get("tables")).items():
         _check_table(file, name, table)
+    _convert(file, "records", raw.get("records", {}), Records)
     _check_function(file, "defaults", raw.get("defaults", {}), Defaults)
     for name, table in functions.items():
         _check_function(file, f"functions.{name}", table, FunctionSettings)
     merged = {name: _merge(defaults, _table(table)) for name, table in functions.items()}
-    settings = _convert(file, "", {**raw, "functions": merged} if merged else raw, Settings)
+    settings = _convert(file, "", _with_records(file, {**raw, "functions": merged} if merged else raw), Settings)
     _check_whole(file, "defaults", settings.of(""), settings.tables)
     for name in merged:
         _check_whole(file, f"functions.{name}", settings.functions[name], settings.tables)
@@ -148,6 +153,29 @@ def _check_table(file: Path, name: str, table: object) -> None:
     if settings.key == settings.expires:
         reason = f"{toml(settings.key)} is the key of the table, which is a string"
         _refuse(file, f"{key}.expires", reason, "name another attribute, which holds the time as a number")
+
+
+def _with_records(file: Path, raw: Mapping[str, object]) -> Mapping[str, object]:
+    """With the table that the functions use whose invocations are recorded."""
+    functions = {name: _using_records(table) for name, table in _table(raw.get("functions")).items()}
+    defaults = _using_records(raw.get("defaults"))
+    if not any(_table(table).get("records") is True for table in (defaults, *functions.values())):
+        return raw
+    tables = _table(raw.get("tables"))
+    own = _table(tables.get(RECORDS))
+    for name, value in _TABLE_OF_RECORDS.items():
+        if own.get(name, value) != value:
+            reason = f"it is the table of records, where this is {toml(value)}"
+            _refuse(file, f"tables.{RECORDS}.{name}", reason, "leave it out, or give a table of your own another name")
+    given = {"defaults": defaults, "functions": functions, "tables": {**tables, RECORDS: {**own, **_TABLE_OF_RECORDS}}}
+    return {**raw, **{name: value for name, value in given.items() if value}}
+
+
+def _using_records(table: object) -> object:
+    names = _table(table).get("tables", ())
+    if _table(table).get("records") is not True or not isinstance(names, Collection) or RECORDS in names:
+        return table
+    return {**_table(table), "tables": [*names, RECORDS]}
 
 
 def _check_throttle(file: Path, key: str, table: object) -> None:

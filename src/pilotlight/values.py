@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from asyncio import Future
 
+# The table of records: what functions and settings call it, its key, and the time after which a record is gone.
+RECORDS, RECORD_KEY, RECORD_EXPIRES = "records", "primary_key", "expires"
+
 
 class Stream(Protocol):
     """An answer that is still being made: its chunks, to be read once.

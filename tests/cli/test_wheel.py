@@ -63,7 +63,7 @@ def test_holds_every_module_and_nothing_else(wheel: Path) -> None:
     own = {name for name in names if name.endswith(".py") and not name.startswith("pilotlight/templates/")}
     assert own == modules
     assert {name.partition("/")[0] for name in names} == {"pilotlight", "pilotlight-0.1.0.dist-info"}
-    left_out = (".onnx", ".pyc", ".pt", ".zip")
+    left_out = (".onnx", ".pyc", ".pt", ".zip", ".sqlite", ".log")
     assert [name for name in names if name.endswith(left_out) or "/tests/" in name or "/models/" in name] == []
 
 

@@ -20,7 +20,7 @@ from pilotlight.function.dynamodb_client import Patience
 from pilotlight.function.table import Address
 
 QUICK = Patience(attempts=4, base=0.0, wait=20)
-DONE = answer(200, b'{"UnprocessedItems":{}}')
+DONE = answer(200, b'{"UnprocessedItems":{},"ConsumedCapacity":{}}')
 Reply = bytes | Callable[[Request], bytes]
 Opened = tuple[DynamoTable, HttpServer]
 
@@ -94,12 +94,17 @@ def test_the_request_of_a_read(store: Callable[..., Opened]) -> None:
 def test_the_request_of_a_write(store: Callable[..., Opened]) -> None:
     table, server = store(DONE)
     table.put([{"word": "red", "vector": b"\x00\xff", "rank": 7}])
+    table.put([{"word": "red"}, {"word": "green"}])
     table.delete(["red"])
     assert [(each.headers["x-amz-target"], each.body) for each in server.requests] == [
         (
+            "DynamoDB_20120810.PutItem",
+            b'{"TableName":"words","ReturnConsumedCapacity":"TOTAL","Item":{"word":{"S":"red"},"vector":{"B":"AP8="},"rank":{"N":"7"}}}',
+        ),
+        (
             "DynamoDB_20120810.BatchWriteItem",
-            b'{"RequestItems":{"words":[{"PutRequest":{"Item":'
-            b'{"word":{"S":"red"},"vector":{"B":"AP8="},"rank":{"N":"7"}}}}]}}',
+            b'{"RequestItems":{"words":[{"PutRequest":{"Item":{"word":{"S":"red"}}}},'
+            b'{"PutRequest":{"Item":{"word":{"S":"green"}}}}]}}',
         ),
         (
             "DynamoDB_20120810.BatchWriteItem",
@@ -250,26 +255,26 @@ def test_a_connection_that_the_store_ends(store: Callable[..., Opened]) -> None:
         (
             answer(200, b'{"status": "ok"}'),
             TableError,
-            "BatchWriteItem on the table 'words': what answered is not DynamoDB: the answer has no UnprocessedItems",
+            "PutItem on the table 'words': what answered is not DynamoDB: the answer has no ConsumedCapacity",
             "is DynamoDB reached from here, and is AWS_ENDPOINT_URL_DYNAMODB right, if it is set?",
         ),
         (
             error("ResourceNotFoundException", "Requested resource not found"),
             TableNotFound,
-            "BatchWriteItem on the table 'words': there is none in us-east-1",
+            "PutItem on the table 'words': there is none in us-east-1",
             "create it: aws dynamodb create-table --table-name words --billing-mode PAY_PER_REQUEST "
             "--attribute-definitions AttributeName=word,AttributeType=S --key-schema AttributeName=word,KeyType=HASH",
         ),
         (
             error("AccessDeniedException", "User: x is not authorized"),
             TableRefused,
-            "BatchWriteItem on the table 'words': DynamoDB answered AccessDeniedException: User: x is not authorized",
-            "the role or user needs dynamodb:BatchWriteItem on this table",
+            "PutItem on the table 'words': DynamoDB answered AccessDeniedException: User: x is not authorized",
+            "the role or user needs dynamodb:PutItem on this table",
         ),
         (
             error("ValidationException", "The provided key element does not match the schema"),
             TableError,
-            "BatchWriteItem on the table 'words': DynamoDB answered ValidationException: The provided key element does "
+            "PutItem on the table 'words': DynamoDB answered ValidationException: The provided key element does "
             "not match the schema",
             "`key` in the settings must be the table's partition key, of type S, and the table have no sort key",
         ),

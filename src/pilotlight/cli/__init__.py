@@ -11,6 +11,7 @@ from pilotlight.cli.completion import completion
 from pilotlight.cli.invoke import invoke
 from pilotlight.cli.new import new
 from pilotlight.cli.optimize import optimize
+from pilotlight.cli.records import records
 from pilotlight.cli.serve import serve
 from pilotlight.cli.vectors import vectors
 from pilotlight.errors import PilotlightError
@@ -29,7 +30,7 @@ def cli() -> None:
     """A Python function with a model becomes an HTTP inference API: on this machine as on AWS Lambda."""
 
 
-for command in (new, serve, invoke, optimize, vectors, bench, completion):
+for command in (new, serve, invoke, optimize, records, vectors, bench, completion):
     cli.add_command(command)
 
 

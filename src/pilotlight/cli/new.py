@@ -16,7 +16,9 @@ from pilotlight.settings_file import nearest
 
 _PACKED = Path(pilotlight.__file__).parent / "templates"  # in a wheel, where the build puts the examples' code
 _CHECKOUT = Path(pilotlight.__file__).parents[2] / "examples"
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".venv", "models", "data", "run", "*.pt")  # as hatch_build.py does
+_LEFT_OUT = shutil.ignore_patterns(
+    "__pycache__", ".venv", ".pilotlight", "models", "data", "run", "*.pt"
+)  # as hatch_build.py
 
 
 def templates() -> dict[str, Path]:

@@ -69,6 +69,8 @@ class Endpoint(Generic[_P, _R]):
                 return _stream(*opened(result))
             return _answer(checked(to_response(_whole(result))), version, streams)
         except Exception as error:  # the boundary between the user's code and HTTP
+            if records := sys.modules.get("pilotlight.function.records"):
+                records.note(error)
             return _answer(_failure(error, str(getattr(context, "aws_request_id", ""))), version, streams)
 
     def _result(self, arguments: list[Any], keywords: dict[str, Any]) -> object:

@@ -24,6 +24,8 @@ from pilotlight.function import trace
 from pilotlight.function.runtime_client import Event, RuntimeApi, Stream
 
 INVOKE_MODE = "PILOTLIGHT_INVOKE_MODE"  # the variable that says how the function's URL invokes it
+RECORDS = "PILOTLIGHT_RECORDS"  # the variable that is set where invocations are recorded
+HANDLER = "PILOTLIGHT_HANDLER"  # and the user's handler, where `awslambdaric` has one of ours in its place
 INITIALIZATION = "AWS_LAMBDA_INITIALIZATION_TYPE"
 request_id = ""  # of the invocation that runs, else of the last one
 
@@ -148,7 +150,8 @@ def run(handler: Handler) -> NoReturn:
             from pilotlight.function.snapstart import restore
 
             restore(RuntimeApi(address))
-        api = RuntimeApi(address)  # after a restore a new one: what was open when the snapshot was taken may be stale
+        # after a restore a new connection: what was open when the snapshot was taken may be stale
+        api, handler = _recorded(address, handler) if RECORDS in os.environ else (RuntimeApi(address), handler)
         while True:
             serve_one(api, handler)
             if trace.is_on():
@@ -156,6 +159,12 @@ def run(handler: Handler) -> NoReturn:
                 trace.write()
     except ConnectionError:
         sys.exit(0)  # Lambda is gone, and this environment with it
+
+
+def _recorded(address: str, handler: Handler) -> tuple[RuntimeApi, Handler]:
+    from pilotlight.function.records import recorded
+
+    return recorded(address, handler)
 
 
 class _Watcher:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pilotlight.function.http1 import Connection, Endpoint
 
+LOG_LINE = "pilotlight-log"  # the header of a line for the log, where Pilotlight serves the Runtime API
 API = "/2018-06-01/runtime"
 _NULS = bytes(8)  # end the prelude
 _SMALL = 65_536  # bytes: an answer up to which is sent together with what comes after it
@@ -76,9 +77,9 @@ class RuntimeApi:
             headers.get("lambda-runtime-aws-tenant-id", ""),
         )
 
-    def respond(self, request_id: str, payload: bytes) -> None:
-        """Answer an invocation, with the request for the next event at the latest."""
-        self._hold("POST", f"/invocation/{request_id}/response", payload)
+    def respond(self, request_id: str, payload: bytes, headers: str = "") -> None:
+        """Answer an invocation, with the request for the next event at the latest. `headers` are whole lines."""
+        self._hold("POST", f"/invocation/{request_id}/response", payload, headers)
         if len(payload) > _SMALL:
             self.flush()
 

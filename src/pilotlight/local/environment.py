@@ -283,6 +283,9 @@ class Environment:
         if not self._exchange.running and not self.coming:  # others of several processes may still load the function
             self._freezer.rest()
 
+    def logged(self, line: str) -> None:
+        self._log(line)
+
     def answered(self, invocation: Invocation, result: Result) -> None:
         """Give an invocation its result, once."""
         if invocation.answered:

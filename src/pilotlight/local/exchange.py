@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from pilotlight import limits
+from pilotlight.function.runtime_client import LOG_LINE
 from pilotlight.local.invocation import Invocation, from_trailers
 from pilotlight.local.runtime_api import Connection, RuntimeRequest
 from pilotlight.local.streams import Stream, too_large
@@ -29,6 +30,9 @@ class Listener(Protocol):
 
     def ready(self, finished: Invocation | None) -> None:
         """A slot is free, that of the invocation `finished` if it had one."""
+
+    def logged(self, line: str) -> None:
+        """The runtime has sent a line of the log along with a request."""
 
     def answered(self, invocation: Invocation, result: Result) -> None:
         """The function has given its whole answer, or failed."""
@@ -97,6 +101,9 @@ class Exchange:
     # requests of the runtime
 
     def _handle(self, connection: Connection, request: RuntimeRequest) -> None:
+        line = request.headers.get(LOG_LINE)
+        if line is not None:
+            self._listener.logged(line)
         match request.method, request.path.removeprefix(_API).strip("/").split("/"):
             case "GET", ["invocation", "next"]:
                 self._handle_next(connection)

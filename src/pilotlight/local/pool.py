@@ -15,6 +15,7 @@ from pilotlight import limits
 from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge
 from pilotlight.local.fleet import Fleet
 from pilotlight.local.host import Host
+from pilotlight.local.records import Records
 from pilotlight.local.throttle import requests_of
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
@@ -30,7 +31,7 @@ class Pool:
     ) -> None:
         self.host = host or Host()
         self.rate = requests_of(limits.CONCURRENCY_ACCOUNT, clock())
-        self._log = log
+        self._records = Records(self.host.tables, log)
         self._memory = memory
         self._clock = clock
         self._fleets: dict[str, Fleet] = {}
@@ -47,6 +48,7 @@ class Pool:
             if wanted.get(key) != fleet.function or key in renewed:
                 self._retired.add(self._fleets.pop(key))
                 fleet.retire()
+        self._records.deploy(wanted.values())
         for key, function in wanted.items():
             if key not in self._fleets:
                 self._fleets[key] = Fleet(self, function)
@@ -126,7 +128,7 @@ class Pool:
         return self._clock()
 
     def log(self, key: str, line: str) -> None:
-        self._log(key, line)
+        self._records.log(key, line)
 
     def _used(self) -> int:
         return sum(len(fleet.environments) * fleet.function.memory for fleet in self._all())
@@ -162,4 +164,5 @@ class Pool:
     async def close(self) -> None:
         """Kill every environment."""
         await asyncio.gather(*self._closing, *(fleet.close() for fleet in self._all()))
+        await self._records.close()
         await self.host.close()

@@ -4,6 +4,7 @@ A function sees what it sees on Lambda: the variables of docs.aws.amazon.com/lam
 configuration-envvars.html and those of its settings, not the shell that started the server.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -13,8 +14,11 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 import pilotlight
-from pilotlight.function.runtime import INVOKE_MODE
+from pilotlight import model_version
+from pilotlight.function.runtime import HANDLER, INVOKE_MODE, RECORDS
 from pilotlight.local.isolation import Level
 from pilotlight.project import Function
 
@@ -47,8 +51,13 @@ def interpreter(root: Path) -> Path:
 def command(function: Function) -> list[str]:
     python = str(interpreter(function.root))
     if function.runtime == "awslambdaric":
-        return [python, "-m", "awslambdaric", function.handler]
+        return [python, "-m", "awslambdaric", _recorded(function.handler) if function.records else function.handler]
     return [python, "-c", _LOOP]
+
+
+def _recorded(handler: str) -> str:
+    """The handler around that one which records its invocations."""
+    return f"pilotlight/function/recorded.{handler.rpartition('.')[2]}"
 
 
 def variables(
@@ -69,8 +78,17 @@ def variables(
         **({} if level == "namespace" else {"TMPDIR": str(folder)}),
         "TZ": ":UTC",
         **tables,
+        **_record_variables(function),
         **function.environment,
     }
+
+
+def _record_variables(function: Function) -> Mapping[str, str]:
+    if function.records is None:
+        return {}
+    settings = {"model": model_version.of(function.root, function.model), **msgspec.structs.asdict(function.records)}
+    own_loop = function.runtime == "pilotlight"
+    return {RECORDS: json.dumps(settings), **({} if own_loop else {HANDLER: function.handler})}
 
 
 def _lambda_variables(function: Function, runtime_api: str) -> Mapping[str, str]:

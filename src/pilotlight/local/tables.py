@@ -63,6 +63,10 @@ class Tables:
         needs_writer = any(table.store == "sqlite" for table in function.tables.values())
         return variables(function, (await self._writer(function.root)).address if needs_writer else "")
 
+    async def write(self, root: Path, change: Change) -> None:
+        """Change a table of the service in `root`. Raises `TableError`, OSError."""
+        await (await self._writer(root)).write(change)
+
     async def _writer(self, root: Path) -> "Writer":
         starting = self._writers.get(root)
         if starting is None or (starting.done() and (starting.cancelled() or starting.exception() is not None)):

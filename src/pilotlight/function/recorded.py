@@ -1,0 +1,51 @@
+"""The handler that `awslambdaric` is given where invocations are recorded: the user's, with a record of each.
+
+PILOTLIGHT_HANDLER names the user's handler. This module offers its name, and what `awslambdaric` says of a module that
+cannot be imported or of a name that is missing stays true.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pilotlight.function import records
+from pilotlight.function.runtime import HANDLER
+
+if TYPE_CHECKING:
+    from pilotlight.function.records import Record
+
+_module = import_module(os.environ[HANDLER].rpartition(".")[0].replace("/", "."))
+
+
+def __getattr__(name: str) -> object:
+    handler = getattr(_module, name)
+    return _Recorded(handler) if callable(handler) else handler
+
+
+class _Recorded:
+    def __init__(self, handler: Any) -> None:
+        self._recorder, self._store = records.make(os.environ)
+        self._handler = self._recorder.watch(handler)
+
+    def __call__(self, event: Any, context: Any) -> object:
+        self._recorder.begin(_json(event))
+        try:
+            answer = self._handler(event, context)
+        except Exception as error:
+            told = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            self._keep(context, lambda: self._recorder.failed(context.aws_request_id, told))
+            raise
+        self._keep(context, lambda: self._recorder.answered(context.aws_request_id, _json(answer)))
+        return answer
+
+    def _keep(self, context: Any, record: Callable[[], Record]) -> None:
+        seconds = context.get_remaining_time_in_millis() / 1000
+        records.guarded(context.aws_request_id, lambda: records.keep(self._store, record(), seconds))
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace")

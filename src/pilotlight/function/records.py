@@ -1,0 +1,390 @@
+"""One record for each invocation: what a function was asked and what it answered, in the table `records`.
+
+    primary_key   the request id: to write a record twice is to write it once
+    createdAt     when the request came, ISO 8601 in UTC with milliseconds
+    function      the function's name on Lambda
+    model         folder and digest of its model, where it has one
+    route         "POST /qa", behind HTTP
+    status        of the HTTP answer, where there is one
+    error         type and message of what the function raised, where it did
+    input         the body, with the parameters of query and path; the bare event. See `record_text`
+    output        the body of the answer, or of what was streamed; the bare answer
+    latency_ms    from the event to the whole answer
+    cold          whether it was the first invocation of its process
+    expires       seconds since the epoch, where records are kept for some days only
+
+No answer waits for the store, and no record is lost. Our loop writes the record to the log before it posts the answer
+(`record_lines`), which is one write to a pipe and outlives the process; it stores the record when the answer is out,
+before it asks for the next event, and says so in the log. Whoever reads the log stores what was not. A table in SQLite
+is written by nobody else: its one writer, the server, reads the log, and takes a short record with its answer. Under
+`awslambdaric`, where nothing runs after an answer, the record is stored before it, or is in the log if that takes long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from _thread import allocate_lock, start_new_thread
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pilotlight import events, limits
+from pilotlight.errors import TableError
+from pilotlight.function import items, record_lines, record_text
+from pilotlight.function.record_text import Redactor
+from pilotlight.function.runtime import RECORDS as VARIABLE
+from pilotlight.function.runtime_client import LOG_LINE, Event, RuntimeApi
+from pilotlight.function.table import Address, Table, parse, variable
+from pilotlight.values import RECORD_EXPIRES as EXPIRES
+from pilotlight.values import RECORD_KEY as KEY
+from pilotlight.values import RECORDS as TABLE
+
+if TYPE_CHECKING:
+    from pilotlight.function.runtime import Handler
+
+_T = TypeVar("_T")
+
+_AFTER = 1.0  # seconds that storing may take when the answer is out
+_BEFORE = 0.3  # and before it
+_MARGIN = 0.1  # seconds of an invocation's time that are left alone
+_FRAME = 1_000  # bytes of a record for all but input, output and error
+_MESSAGE = 1_000  # bytes of an error
+_LOG = 2  # stderr
+_HEADER = 16_384  # bytes of a record that goes along with its answer where the server is the one that stores it
+
+_quote = json.encoder.encode_basestring_ascii
+
+
+class Settings(NamedTuple):
+    """What the variable PILOTLIGHT_RECORDS says, as JSON. `max_size` in bytes; `days` 0 is for ever."""
+
+    model: str = ""
+    redact: tuple[str, ...] = ()
+    max_size: int = 32_768
+    days: int = 0
+
+
+class Record(NamedTuple):
+    """`text` is an item as `items.encode` writes it; made by hand, since that takes longer than all else here."""
+
+    request_id: str
+    text: str
+
+
+class _Asked:
+    """The invocation under way: an HTTP event's parts, else its whole `payload`."""
+
+    __slots__ = ("began", "body", "cold", "encoded", "headers", "is_http", "parameters", "payload", "route", "time")
+
+    def __init__(self, payload: bytes, cold: bool) -> None:
+        self.began = time.perf_counter()
+        self.time = time.time()
+        self.cold = "true" if cold else "false"
+        self.payload = payload
+        self.is_http = False
+        self.route = ""
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Note what an HTTP event says now: the handler may change it."""
+        self.body = event.get("body")
+        self.encoded = event.get("isBase64Encoded")
+        self.headers = event.get("headers")
+        query, path = event.get("queryStringParameters"), event.get("pathParameters")
+        self.parameters = {**(query or {}), **(path or {})} if query or path else None
+        self.route = _route(event)
+        self.is_http = True
+
+    def input(self, redactor: Redactor) -> str:
+        if not self.is_http:
+            return redactor.text(self.payload.decode("utf-8", "replace"))
+        text = record_text.of_body(self.body, self.encoded, self.headers, redactor)
+        return record_text.joined(text, self.parameters, redactor) if self.parameters else text
+
+
+def _id(context: object) -> str:
+    return str(getattr(context, "aws_request_id", ""))
+
+
+def _route(event: Mapping[str, Any]) -> str:
+    """Method and pattern of the path: a path itself may hold what is to be redacted."""
+    route = event.get("routeKey")
+    if isinstance(route, str) and " " in route:
+        return route
+    if "httpMethod" in event:
+        return f"{event['httpMethod']} {event.get('resource') or event.get('path') or '/'}"
+    return f"{event['requestContext']['http'].get('method', '')} {event.get('rawPath', '/')}"
+
+
+class Recorder:
+    """Makes records: `begin`, then the handler by way of `watch`, then `answered`, `failed` or `streamed`."""
+
+    def __init__(self, settings: Settings, function: str) -> None:
+        self.settings = settings
+        self.failure: Exception | None = None  # that an @endpoint has answered for
+        fixed = (("function", function), ("model", settings.model))
+        self._redactor = Redactor(settings.redact)
+        self._asked = _Asked(b"", True)
+        self._is_cold = True
+        self._answer: object = None
+        self._second, self._shown = 0, ""  # the second that was shown last: most records share it with others
+        self._fixed = "".join(f'"{name}":{{"S":{_quote(text)}}},' for name, text in fixed if text)
+
+    def begin(self, payload: bytes = b"") -> None:
+        """An event has come."""
+        self._asked = _Asked(payload, self._is_cold)
+        self._is_cold = False
+        self._answer = self.failure = None
+        self._redactor.seen.clear()
+
+    def watch(self, handler: Handler) -> Handler:
+        """The handler, of whose event and answer note is taken."""
+
+        def watched(event: Any, context: Any) -> object:
+            if events.is_http(event):
+                guarded(_id(context), lambda: self._asked.take(event))
+            self._answer = answer = handler(event, context)
+            return answer
+
+        return watched
+
+    def answered(self, request_id: str, payload: bytes) -> Record:
+        """The record of an answer, as which `payload` is sent."""
+        answer, redactor = self._answer, self._redactor
+        text = self._asked.input(redactor)  # first: what is redacted there is taken out of messages
+        if len(payload) > limits.PAYLOAD:
+            return self._record(request_id, text, error="Function.ResponseSizeTooLarge")
+        if self._asked.is_http and isinstance(answer, dict) and "statusCode" in answer:
+            output = record_text.of_body(
+                answer.get("body"), answer.get("isBase64Encoded"), answer.get("headers"), redactor
+            )
+            return self._record(request_id, text, output, answer["statusCode"])
+        output = redactor.text(payload.decode("utf-8", "replace"))
+        return self._record(request_id, text, output, 200 if self._asked.is_http else None)
+
+    def streamed(
+        self, request_id: str, head: Mapping[str, object], sent: bytes, size: int, error: Mapping[str, object] | None
+    ) -> Record:
+        """The record of an answer that was streamed: `sent` is the beginning of its `size` bytes."""
+        text = self._asked.input(self._redactor)
+        output = record_text.of_stream(sent, size, head.get("headers"), self._redactor)
+        return self._record(request_id, text, output, head.get("statusCode"), _told(error) if error else "")
+
+    def failed(self, request_id: str, error: Mapping[str, object]) -> Record:
+        """The record of an invocation that ended with an error, as the Runtime API is told of it."""
+        return self._record(request_id, self._asked.input(self._redactor), error=_told(error))
+
+    def _record(self, request_id: str, text: str, output: str = "", status: object = None, error: str = "") -> Record:
+        asked, settings = self._asked, self.settings
+        if self.failure is not None and not error:
+            error = f"{type(self.failure).__name__}: {self.failure}"
+        room = settings.max_size - _FRAME
+        if error:
+            error = record_text.cut(record_text.valid(self._redactor.message(error)), min(_MESSAGE, room // 2))
+            room -= len(error.encode())
+        if self._redactor.seen:
+            output = self._redactor.message(output)
+        text, output = record_text.fitted(text, output, room)
+        fields = (
+            f'"{KEY}":{{"S":{_quote(request_id)}}},"createdAt":{{"S":"{self._stamp(asked.time)}"}},{self._fixed}'
+            f'"latency_ms":{{"N":"{(time.perf_counter() - asked.began) * 1000:.3f}"}},"cold":{{"BOOL":{asked.cold}}}'
+            f"{_text('route', asked.route)}{_text('error', error)}{_text('input', text)}{_text('output', output)}"
+        )
+        if isinstance(status, int):
+            fields += f',"status":{{"N":"{status:d}"}}'
+        if settings.days:
+            fields += f',"{EXPIRES}":{{"N":"{int(asked.time) + settings.days * 86_400}"}}'
+        return Record(request_id, f"{{{fields}}}")
+
+    def _stamp(self, seconds: float) -> str:
+        second = int(seconds)
+        if self._second != second:
+            self._second, self._shown = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._shown}.{int((seconds - second) * 1000):03d}Z"
+
+
+def _text(name: str, text: str) -> str:
+    return f',"{name}":{{"S":{_quote(text)}}}' if text else ""
+
+
+def _told(error: Mapping[str, object]) -> str:
+    return f"{error.get('errorType', 'Error')}: {error.get('errorMessage', '')}"
+
+
+class _Attempt:
+    """One record on its way. `reason` is why it was not stored; `marks`: the log has it, and is to be told."""
+
+    __slots__ = ("done", "marks", "reason", "record")
+
+    def __init__(self, record: Record, marks: bool) -> None:
+        self.record = record
+        self.marks = marks
+        self.reason = ""
+        self.done = allocate_lock()
+        self.done.acquire()
+
+
+class Store:
+    """Puts records into a table. Each is put in a thread of its own, so that waiting for it can have an end."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._free = allocate_lock()
+
+    def put(self, record: Record, seconds: float, is_logged: bool) -> str:
+        """Store a record, within `seconds`; else the reason why not. A store that hangs is left alone until it is done.
+
+        With `is_logged`, the log is told when it is stored.
+        """
+        if seconds <= 0:
+            return "the invocation has no time left"
+        if not self._free.acquire(blocking=False):
+            return "the store still works on the record before it"
+        attempt = _Attempt(record, is_logged)
+        start_new_thread(self._run, (attempt,))
+        if attempt.done.acquire(timeout=seconds):
+            return attempt.reason
+        attempt.marks = True
+        return f"the store did not answer within {seconds:.2g} s"
+
+    def _run(self, attempt: _Attempt) -> None:
+        try:
+            self._table.put([items.decode(json.loads(attempt.record.text))])
+            if attempt.marks:
+                os.write(_LOG, record_lines.stored(attempt.record.request_id))
+        except Exception as error:  # the boundary to the store: whatever went wrong, the record is in the log
+            hint = error.hint if isinstance(error, TableError) else ""
+            attempt.reason = f"{error} ({hint})" if hint else str(error) or type(error).__name__
+        finally:
+            self._free.release()
+            attempt.done.release()
+
+
+recorder: Recorder | None = None  # of this process
+
+
+def note(error: Exception) -> None:
+    """An @endpoint answers for an exception."""
+    if recorder is not None:
+        recorder.failure = error
+
+
+def make(environ: Mapping[str, str]) -> tuple[Recorder, Store | None]:
+    """What the environment's variables ask for; no store where the reader of the log is the one that stores."""
+    global recorder
+    fields = json.loads(environ[VARIABLE])
+    settings = Settings(**{**fields, "redact": tuple(fields.get("redact", ()))})
+    recorder = Recorder(settings, environ.get("AWS_LAMBDA_FUNCTION_NAME", ""))
+    address = parse(environ[variable(TABLE)])
+    return recorder, None if address.store == "sqlite" else Store(remote(address))
+
+
+def remote(address: Address) -> Table:
+    """The table in DynamoDB, which gives up soon: a record can wait in the log."""
+    from pilotlight.function.dynamodb import DynamoTable
+    from pilotlight.function.dynamodb_client import Patience
+
+    return DynamoTable(address, Patience(attempts=4, seconds=_AFTER, wait=_AFTER))
+
+
+def recorded(address: str, handler: Handler) -> tuple[RuntimeApi, Handler]:
+    """What our loop takes in place of its own client and the handler."""
+    recorder, store = make(os.environ)
+    return RecordingApi(address, recorder, store), recorder.watch(handler)
+
+
+def guarded(request_id: str, work: Callable[[], _T]) -> _T | None:
+    """Whatever goes wrong with a record, its invocation goes its way."""
+    try:
+        return work()
+    except Exception as error:  # the boundary to what events and answers may hold
+        _say(f"[ERROR] recording {request_id}: {type(error).__name__}: {error}")
+        return None
+
+
+def write(record: Record) -> Record:
+    """Write a record to the log."""
+    for line in record_lines.record(*record):
+        os.write(_LOG, line)
+    return record
+
+
+def keep(store: Store | None, record: Record, left: float) -> None:
+    """Store a record before its answer is out, or write it to the log. `left` is the invocation's time in seconds."""
+    reason = store.put(record, min(_BEFORE, left - _MARGIN), is_logged=False) if store else ""
+    if reason or store is None:
+        write(record)
+    if reason:
+        _warn(record.request_id, reason)
+
+
+def _warn(request_id: str, reason: str) -> None:
+    _say(f"[WARN] the record of {request_id} is in this log only: {reason}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+class RecordingApi(RuntimeApi):
+    """The Runtime API's client of a function whose invocations are recorded, as the module says."""
+
+    def __init__(self, address: str, recorder: Recorder, store: Store | None) -> None:
+        super().__init__(address)
+        self._recorder = recorder
+        self._store = store
+        self._event = Event("", b"")
+        self._begun: Mapping[str, object] = {}
+        self._sent = bytearray()
+        self._size = 0
+
+    def next(self) -> Event:
+        self._event = event = super().next()
+        self._recorder.begin(event.payload)
+        return event
+
+    def respond(self, request_id: str, payload: bytes, headers: str = "") -> None:
+        record = guarded(request_id, lambda: self._recorder.answered(request_id, payload))
+        if record is not None and self._store is None and len(record.text) < _HEADER:
+            headers = f"{headers}{LOG_LINE}: {record_lines.whole(*record)}\r\n"
+        elif record is not None:
+            guarded(request_id, lambda: write(record))
+        super().respond(request_id, payload, headers)
+        self._put(record)
+
+    def fail(self, request_id: str, error: Mapping[str, object]) -> None:
+        record = self._write(lambda: self._recorder.failed(request_id, error))
+        super().fail(request_id, error)
+        self._put(record)
+
+    def begin_stream(self, request_id: str, head: Mapping[str, object]) -> None:
+        self._begun, self._size = head, 0
+        self._sent.clear()
+        super().begin_stream(request_id, head)
+
+    def send_chunk(self, chunk: bytes) -> None:
+        self._sent += chunk[: self._recorder.settings.max_size - len(self._sent)]
+        self._size += len(chunk)
+        super().send_chunk(chunk)
+
+    def end_stream(self, error: Mapping[str, object] | None = None) -> None:
+        sent = bytes(self._sent)
+        record = self._write(
+            lambda: self._recorder.streamed(self._event.request_id, self._begun, sent, self._size, error)
+        )
+        super().end_stream(error)
+        self._put(record)
+
+    def _write(self, make: Callable[[], Record]) -> Record | None:
+        return guarded(self._event.request_id, lambda: write(make()))
+
+    def _put(self, record: Record | None) -> None:
+        if record is None or self._store is None:
+            return
+        self.flush()  # the answer waits for no store
+        left = self._event.deadline / 1000 - time.time() - _MARGIN
+        reason = self._store.put(record, min(_AFTER, left), is_logged=True)
+        if reason:
+            _warn(self._event.request_id, reason)
