@@ -15,7 +15,7 @@ SERVICE = Path(__file__).parents[1] / "examples" / "sentences"
 sys.path.insert(0, str(SERVICE))
 
 from tokens import tokenize  # noqa: E402 (the service folder has to be on the path first)
-from train.model import KimCNN, KimCNNConfig  # noqa: E402
+from train.kim_cnn.model import KimCNN, KimCNNConfig  # noqa: E402
 
 
 def checkpoint(folder: Path, path: Path) -> None:

@@ -220,7 +220,7 @@ def test_what_a_cold_function_imports(tmp_path: Path) -> None:
 def test_what_a_cold_function_with_a_model_imports(tmp_path: Path) -> None:
     modules = cold("sentences", "inference/kim_cnn.handler", {"input": "A joy."}, tmp_path)
     assert ours(modules) == TYPED | WITH_MODEL
-    assert others(modules) <= STANDARD | {"ctypes", "struct", "tokens"}
+    assert others(modules) <= STANDARD | {"ctypes", "struct", "embedding", "tokens"}
 
 
 def test_what_a_cold_reader_imports(tmp_path: Path) -> None:

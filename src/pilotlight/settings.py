@@ -272,7 +272,12 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model: Annotated[
         str,
         Meta(pattern=_whole(r"[^\x00-\x1f]*")),
-        setting("Folder or file of the model, relative to the project and inside it.", "models/qa", form="a path"),
+        setting(
+            "Folder or file of the model, relative to the project and inside it. The function has it as environment "
+            "variable PILOTLIGHT_MODEL.",
+            "models/qa",
+            form="a path",
+        ),
     ] = ""
     install: Annotated[
         str,

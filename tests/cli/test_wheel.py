@@ -51,7 +51,7 @@ def test_holds_the_package_and_the_templates(wheel: Path) -> None:
         "pilotlight/templates/question_answering/train/install.sh",
         "pilotlight/templates/sentences/pilotlight.toml",
         "pilotlight/templates/sentences/inference/kim_cnn.py",
-        "pilotlight/templates/sentences/train/train.py",
+        "pilotlight/templates/sentences/train/kim_cnn/train.py",
         "pilotlight-0.1.0.dist-info/licenses/LICENSE",
         "pilotlight-0.1.0.dist-info/licenses/NOTICE",
     }

@@ -1,16 +1,25 @@
-"""The sentences example: its tokenizer, its function with the shipped model, and how its training reads the data."""
+"""The sentences example: its tokenizer, its functions with the shipped models, and how its training reads the data."""
 
+import contextlib
 import importlib.util
 import json
+import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
+
+from pilotlight.function.items import Item
+from pilotlight.function.table import connect_uri
+from pilotlight.function.vectors import to_item
 
 SERVICE = Path(__file__).parents[2] / "examples" / "sentences"
 
@@ -28,10 +37,11 @@ def _tokenizer() -> Callable[..., list[str]]:
 tokenize = _tokenizer()
 
 
-def in_service(script: str, *arguments: object) -> Any:
+def in_service(script: str, *arguments: object, **variables: str) -> Any:
     """What a script prints as JSON, in a process that has the service folder as Lambda has its task root."""
+    environ = {**os.environ, **variables}
     command = [sys.executable, "-c", script, *(json.dumps(argument) for argument in arguments)]
-    done = subprocess.run(command, cwd=SERVICE, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=SERVICE, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -80,15 +90,20 @@ CLEAR = {
 ANSWERS = """
 import json, sys
 from pilotlight.function.runtime import load
-handler = load("inference/kim_cnn.handler", ".")
+handler = load(f"inference/{json.loads(sys.argv[2])}.handler", ".")
 print(json.dumps([handler(event, None) for event in json.loads(sys.argv[1])]))
 """
 
 
+def asked(function: str, *events: dict[str, Any], **variables: str) -> list[dict[str, Any]]:
+    """What a function answers to bare events."""
+    answers: list[dict[str, Any]] = in_service(ANSWERS, events, function, **variables)
+    return answers
+
+
 @pytest.fixture(scope="module")
 def answers() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = in_service(ANSWERS, [{"input": sentence} for sentence in CLEAR])
-    return found
+    return asked("kim_cnn", *({"input": sentence} for sentence in CLEAR))
 
 
 def test_clear_sentences_get_their_label(answers: list[dict[str, Any]]) -> None:
@@ -105,26 +120,90 @@ def test_the_answer_is_the_old_clients(answers: list[dict[str, Any]]) -> None:
 
 
 def test_one_word_and_a_thousand_get_an_answer_and_the_treebanks_form_gets_the_same() -> None:
-    word, long, written, treebank = in_service(
-        ANSWERS,
-        [{"input": text} for text in ("superb", "dull " * 5000, "It wasn't good!", "It was n't good !")],
-    )
+    texts = ("superb", "dull " * 5000, "It wasn't good!", "It was n't good !")
+    word, long, written, treebank = asked("kim_cnn", *({"input": text} for text in texts))
     assert (word["label"], long["label"]) == ("positive", "negative")
     assert written["output"] == treebank["output"]
 
 
-def test_the_saved_event_is_visibly_right() -> None:
-    [answer] = in_service(ANSWERS, [json.loads((SERVICE / "events" / "kim_cnn.json").read_text(encoding="utf-8"))])
-    assert answer["label"] == "positive"
+def saved(function: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((SERVICE / "events" / f"{function}.json").read_text(encoding="utf-8"))
+    return event
 
 
-def test_an_input_without_a_word_is_a_bad_request() -> None:
-    event = {"version": "2.0", "rawPath": "/kim_cnn", "rawQueryString": "", "isBase64Encoded": False, "body": "",
-             "headers": {"content-type": "application/json"},
-             "requestContext": {"http": {"method": "POST", "path": "/kim_cnn"}, "stage": "$default"}}  # fmt: skip
-    [answer] = in_service(ANSWERS, [{**event, "body": json.dumps({"input": " "})}])
+def test_the_saved_events_are_visibly_right() -> None:
+    [sentence], [pair] = asked("kim_cnn", saved("kim_cnn")), asked("sm_cnn", saved("sm_cnn"))
+    assert sentence["label"] == "positive"
+    assert pair["score"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "body", "refused"),
+    [
+        ("kim_cnn", {"input": " "}, "input"),
+        ("sm_cnn", {"sent1": "", "sent2": "yes"}, "sent1"),
+        ("sm_cnn", {"sent1": "why", "sent2": "\n"}, "sent2"),
+    ],
+)
+def test_a_text_without_a_word_is_a_bad_request(function: str, body: dict[str, str], refused: str) -> None:
+    event = {"version": "2.0", "rawPath": f"/{function}", "rawQueryString": "", "isBase64Encoded": False,
+             "headers": {"content-type": "application/json"}, "body": json.dumps(body),
+             "requestContext": {"http": {"method": "POST", "path": f"/{function}"}, "stage": "$default"}}  # fmt: skip
+    [answer] = asked(function, event)
     assert answer["statusCode"] == 400
-    assert "must contain at least one word" in answer["body"]
+    assert json.loads(answer["body"])["message"] == f"{refused}: must contain at least one word"
+
+
+ASKED = "Who wrote the play Hamlet?"
+ANSWERED = "The play Hamlet was written by William Shakespeare around 1600."
+
+
+def test_a_score_is_the_old_clients_and_the_probability_of_the_logits() -> None:
+    [answer] = asked("sm_cnn", {"sent1": ASKED, "sent2": ANSWERED})
+    times = ["t_overall", "t_sent_embedding", "t_load_model", "t_inference"]
+    assert list(answer) == ["sent1", "sent2", "score", "output", *times]
+    assert (answer["sent1"], answer["sent2"]) == (ASKED, ANSWERED)
+    [[no, yes]] = answer["output"]
+    assert answer["score"] == pytest.approx(1 / (1 + math.exp(no - yes)))
+    assert all(0 < answer[name] < 60 for name in times)
+
+
+@pytest.mark.parametrize("model", ["models/sm_cnn", "models/sm_cnn_plain"])
+def test_what_answers_scores_above_what_does_not(model: str) -> None:
+    others = ["Hamlet is a small village in the north.", "The weather was fine in Denmark.", "Yes"]
+    pairs = [{"sent1": ASKED, "sent2": other} for other in (ANSWERED, *others)]
+    best, *rest = (answer["score"] for answer in asked("sm_cnn", *pairs, PILOTLIGHT_MODEL=model))
+    assert best > max(rest)
+
+
+def test_the_treebanks_form_of_a_pair_gets_the_same_score_and_huge_texts_get_one() -> None:
+    treebank = {"sent1": "who wrote the play hamlet ?", "sent2": ANSWERED.replace(".", " .")}
+    huge = {"sent1": "who " * 5000, "sent2": "he " * 5000}
+    written, same, long = asked("sm_cnn", {"sent1": ASKED, "sent2": ANSWERED}, treebank, huge)
+    assert same["output"] == written["output"]
+    assert 0 < long["score"] < 1
+
+
+def learned(words: set[str]) -> list[Item]:
+    """The items of words with the vectors that `models/kim_cnn` holds."""
+    folder = SERVICE / "models" / "kim_cnn"
+    stored = {
+        tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "model.onnx").graph.initializer
+    }
+    rows = (stored["embedding.rows"] * stored["embedding.scales"]).tolist()
+    vocabulary = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")
+    return [to_item(word, row, "f2", "word") for word, row in zip(vocabulary, rows, strict=False) if word in words]
+
+
+def test_the_static_form_reads_vectors_from_the_table(tmp_path: Path) -> None:
+    uri = f"sqlite://{tmp_path}/tables.sqlite?table=vectors&key=word"
+    with contextlib.closing(connect_uri(uri)) as table:
+        table.put(learned({token for sentence in CLEAR for token in tokenize(sentence)}))
+    events = [{"input": sentence} for sentence in (*CLEAR, "Superbly unknowable!")]
+    places = {"PILOTLIGHT_MODEL": "models/kim_cnn_static", "PILOTLIGHT_TABLE_VECTORS": uri}
+    *found, unknown = asked("kim_cnn", *events, **places)
+    assert {answer["input"]: answer["label"] for answer in found} == CLEAR
+    assert asked("kim_cnn", events[-1], **places)[0]["output"] == unknown["output"]
 
 
 TREE = "(3 (2 It) (4 (2 's) (3 (1 -LRB-) (3 (3 very) (2 good)))))"
@@ -173,4 +252,54 @@ def test_training_reads_trees_and_labelled_lines(tmp_path: Path) -> None:
         "labelled": [[["it", "'s", "good"], 1], [["it", "was", "n't"], 0]],
         "apart": [8, 2],
         "vocabulary": ["<unk>", "it", "'s", "good", "n't", "was"],
+    }
+
+
+PAIRING = """
+import json, sys
+from pathlib import Path
+from train import pairs
+folder = Path(json.loads(sys.argv[1]))
+read = pairs.read(folder)
+print(json.dumps({
+    "read": read,
+    "squad": pairs.squad(folder / "squad.json"),
+    "idf": pairs.idf([pair.answer for pair in read], asked=["rare"], least=2),
+    "sum": pairs.idf_sum(read[0], {"<unk>": 4.0, "who": 1.0, "fish": 2.0}),
+    "scored": pairs.scored(read, [0.5, 0.25, 1]),
+}))
+"""
+PASSAGE = {
+    "context": "Nero was born at Antium. He died in 68. Was he mad? No.",
+    "qas": [{"id": "s1", "question": "When did he die?", "answers": [{"text": "68", "answer_start": 36}]}],
+}
+
+
+def test_training_reads_pairs_and_takes_passages_apart(tmp_path: Path) -> None:
+    columns = {
+        "id.txt": "2.1\n10\n2.1\n",
+        "a.toks": "who ate the fish ?\nwhy ?\nwho ate the fish ?\n",
+        "b.toks": "who ate it ? the cat\nrare cat\nfish\n",
+        "sim.txt": "1\n0\n0\n",
+    }
+    for name, text in columns.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    squad = {"data": [{"title": "Nero", "paragraphs": [PASSAGE]}]}
+    (tmp_path / "squad.json").write_text(json.dumps(squad), encoding="utf-8")
+    asked, when = ["who", "ate", "the", "fish", "?"], ["when", "did", "he", "die", "?"]
+    assert in_service(PAIRING, str(tmp_path)) == {
+        "read": [
+            ["2.1", asked, ["who", "ate", "it", "?", "the", "cat"], True, "0"],
+            ["10", ["why", "?"], ["rare", "cat"], False, "1"],
+            ["2.1", asked, ["fish"], False, "2"],
+        ],
+        "squad": [
+            ["s1", when, ["nero", "was", "born", "at", "antium", "."], False, "0"],
+            ["s1", when, ["he", "died", "in", "68", "."], True, "1"],
+            ["s1", when, ["was", "he", "mad", "?"], False, "2"],
+            ["s1", when, ["no", "."], False, "3"],
+        ],
+        "idf": {"<unk>": pytest.approx(math.log(3)), "cat": pytest.approx(math.log(3 / 2)), "rare": math.log(3)},
+        "sum": 1 + 4 + 4 + 4,  # who; ate, the and ? are in no sentence of that idf
+        "scored": [[["1", 0.25, False]], [["0", 0.5, True], ["2", 1, False]]],
     }

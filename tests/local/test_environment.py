@@ -309,6 +309,16 @@ def test_gives_the_variables_of_lambda_and_of_the_settings_only(function: Functi
     assert json.loads(invoke_once(function, do="tell_environment", names=list(expected)).payload) == expected
 
 
+def test_says_which_model_the_settings_name(function: Function) -> None:
+    named = msgspec.structs.replace(function, model="models/other")
+    assert json.loads(invoke_once(named, do="tell_environment", names=["PILOTLIGHT_MODEL"]).payload) == {
+        "PILOTLIGHT_MODEL": "models/other"
+    }
+    assert json.loads(invoke_once(function, do="tell_environment", names=["PILOTLIGHT_MODEL"]).payload) == {
+        "PILOTLIGHT_MODEL": None
+    }
+
+
 def test_stops_what_the_function_started_too(function: Function) -> None:
     child = json.loads(invoke_once(function, do="start_a_child").payload)
     state = ""

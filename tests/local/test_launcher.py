@@ -178,6 +178,20 @@ def test_groups_that_a_process_joins(run: Run, tmp_path: Path) -> None:
     with_launcher(run, main)
 
 
+@on_linux
+def test_what_a_process_leaves_in_its_group_ends_with_it(run: Run, tmp_path: Path) -> None:
+    """By the launcher: when the server was killed, a process may end before the launcher hears of that."""
+    (tmp_path / "tasks").touch()
+
+    async def main(launcher: Launcher) -> None:
+        with subprocess.Popen(["sleep", "60"], start_new_session=True) as left:
+            (tmp_path / "cgroup.procs").write_text(f"{left.pid}\n")
+            await (await start(launcher, order("true")._replace(cgroups=(str(tmp_path / "tasks"),)))).end()
+            assert await asyncio.to_thread(left.wait) == -signal.SIGKILL
+
+    with_launcher(run, main)
+
+
 # how it ends
 
 

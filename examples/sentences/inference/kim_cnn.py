@@ -1,20 +1,18 @@
 """Say whether a sentence of a review is positive or negative, with Kim's convolutional network."""
 
-from array import array
+from os import environ
 from os.path import dirname, join
 from time import perf_counter
 from typing import NamedTuple
 
+import embedding
 from tokens import tokenize
 
 from pilotlight import InputError, Model, endpoint
 
-LABELS = ("negative", "positive")
-UNKNOWN = 0  # the vocabulary's first word, <unk>
-
 
 class Prediction(NamedTuple):
-    """`output` holds the logits in the order of `LABELS`, `prediction` the place of the highest; times in seconds."""
+    """`output` holds the logits in class order, `prediction` the place of the highest; times in seconds."""
 
     input: str
     prediction: int
@@ -26,15 +24,17 @@ class Prediction(NamedTuple):
     t_inference: float
 
 
-def _vocabulary(folder: str) -> dict[str, int]:
-    with open(join(folder, "vocabulary.txt"), encoding="utf-8") as file:
+def _vocabulary() -> dict[str, int]:
+    with open(join(dirname(model.path), "vocabulary.txt"), encoding="utf-8") as file:
         words = file.read().split("\n")
     return dict(zip(words, range(len(words)), strict=True))
 
 
 _started = perf_counter()
-model = Model("models/kim_cnn")
-vocabulary = _vocabulary(dirname(model.path))
+model = Model(environ.get("PILOTLIGHT_MODEL", "models/kim_cnn"))
+labels = model.settings["labels"]
+[taken] = model.inputs
+embed = embedding.feed(model, _vocabulary)
 T_LOAD_MODEL = perf_counter() - _started
 
 
@@ -42,18 +42,18 @@ T_LOAD_MODEL = perf_counter() - _started
 def handler(input: str) -> Prediction:
     """Classify one English sentence; of a longer text the first 1,000 words count."""
     started = perf_counter()
-    numbers = array("q", [vocabulary.get(token, UNKNOWN) for token in tokenize(input)])
-    if not numbers:
+    words = tokenize(input)
+    if not words:
         raise InputError(("input", "must contain at least one word"))
-    tokens = memoryview(numbers).cast("B").cast("q", shape=[1, len(numbers)])
+    row = embed(words)
     embedded = perf_counter()
-    [logits] = model.run({"tokens": tokens})["logits"].tolist()
+    [logits] = model.run({taken.name: row})["logits"].tolist()
     finished = perf_counter()
     prediction = logits.index(max(logits))
     return Prediction(
         input=input,
         prediction=prediction,
-        label=LABELS[prediction],
+        label=labels[prediction],
         output=logits,
         t_overall=finished - started,
         t_sent_embedding=embedded - started,

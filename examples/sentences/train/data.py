@@ -1,31 +1,64 @@
-"""The Stanford Sentiment Treebank as token lists with the probability that each is positive.
+"""Labelled sentences as token lists: the Stanford Sentiment Treebank, TREC's questions, and film reviews (MR).
 
-A tree is one line, `(3 (2 It) (4 (2 's) (3 good)))`: every node is a phrase with a label from 0 (very negative) over
-2 (neutral) to 4 (very positive). In the binary task 0 and 1 are negative, 3 and 4 positive, neutral sentences are left
-out. For training the degree is kept and neutral phrases stay: that a phrase says nothing is worth learning too.
+A tree of the Treebank is one line, `(3 (2 It) (4 (2 's) (3 good)))`: every node is a phrase with a label from 0 (very
+negative) over 2 (neutral) to 4 (very positive). In the binary task 0 and 1 are negative, 3 and 4 positive, neutral
+sentences are left out. For training the degree is kept and neutral phrases stay: that a phrase says nothing is worth
+learning too. The other sets are lines of `label text`.
 """
 
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tokens import tokenize
 
 NEGATIVE, POSITIVE = 0, 1
 UNKNOWN = "<unk>"
+SENTIMENT = ("negative", "positive")
+QUESTIONS = ("description", "entity", "abbreviation", "human", "location", "number")  # Li and Roth 2002
 _BINARY = {"0": NEGATIVE, "1": NEGATIVE, "3": POSITIVE, "4": POSITIVE}
 _DEGREE = {"0": 0.02, "1": 0.2, "2": 0.5, "3": 0.8, "4": 0.98}
 _PIECE = re.compile(r"\((\d) |\)|[^\s()]+")
+T = TypeVar("T")
 
 
 class Example(NamedTuple):
-    """A phrase or a sentence; `positive` is the wanted probability of the class `POSITIVE`."""
+    """A phrase or a sentence with the number of its class; of two classes, a label in between is a probability."""
 
     tokens: tuple[str, ...]
-    positive: float
+    label: float
+
+
+class Parts(NamedTuple):
+    """What trains, what chooses the epoch, and what only measures; `labels` are the names of the classes."""
+
+    training: list[Example]
+    apart: list[Example]
+    development: list[Example]
+    labels: tuple[str, ...]
+
+
+def sst2(folder: Path, share: float) -> Parts:
+    """`trees/train.txt`, of which a share of the trees is kept apart, and `trees/dev.txt`."""
+    kept, apart = keep_apart(read_lines(folder / "trees/train.txt"), share)
+    development = sentences(read_lines(folder / "trees/dev.txt"))
+    return Parts(training_examples(kept), sentences(apart), development, SENTIMENT)
+
+
+def trec(folder: Path, share: float) -> Parts:
+    """`TREC.train.all`, whose test part is a file of its own: a tenth of the training part measures."""
+    return _in_parts(folder / "TREC.train.all", share, QUESTIONS)
+
+
+def mr(folder: Path, share: float) -> Parts:
+    """`rt-polarity.all`, which has no parts: a tenth of it measures."""
+    return _in_parts(folder / "rt-polarity.all", share, SENTIMENT)
+
+
+SETS: dict[str, Callable[[Path, float], Parts]] = {"sst2": sst2, "trec": trec, "mr": mr}
 
 
 def phrases(tree: str) -> Iterator[tuple[str, str]]:
@@ -55,19 +88,24 @@ def sentences(trees: Iterable[str]) -> list[Example]:
 
 
 def labelled(lines: Iterable[str]) -> list[Example]:
-    """The examples of `label text` lines, where label is 0 or 1: the other form they are passed on in."""
+    """The examples of `label text` lines, where a label is the number of a class."""
     return [Example(tuple(tokenize(text)), int(label)) for label, text in (line.split(" ", 1) for line in lines)]
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a file; in the Treebank's files each is a tree."""
-    return path.read_text(encoding="utf-8").splitlines()
+    """The lines of a file in UTF-8, or else in Latin-1, as the older sets are."""
+    stored = path.read_bytes()
+    try:
+        text = stored.decode()
+    except UnicodeDecodeError:
+        text = stored.decode("latin-1")
+    return text.removesuffix("\n").split("\n")  # not splitlines, for which Latin-1's NEL ends a line too
 
 
-def keep_apart(trees: list[str], share: float) -> tuple[list[str], list[str]]:
-    """The trees to train on and the trees kept apart from them: one draw for every seed, so that seeds compare."""
-    shuffled = random.Random(0).sample(trees, len(trees))
-    apart = round(len(trees) * share)
+def keep_apart(items: Sequence[T], share: float) -> tuple[list[T], list[T]]:
+    """The items to train on and those kept apart from them: one draw for every seed, so that seeds compare."""
+    shuffled = random.Random(0).sample(items, len(items))
+    apart = round(len(items) * share)
     return shuffled[apart:], shuffled[:apart]
 
 
@@ -75,3 +113,10 @@ def vocabulary(examples: Iterable[Example]) -> list[str]:
     """The words of the examples, most frequent first, after `UNKNOWN`. A word's place is its number."""
     counts = Counter(word for example in examples for word in example.tokens)
     return [UNKNOWN, *(word for _, word in sorted((-count, word) for word, count in counts.items()))]
+
+
+def _in_parts(path: Path, share: float, labels: tuple[str, ...]) -> Parts:
+    distinct = dict.fromkeys(example for example in labelled(read_lines(path)) if example.tokens)
+    rest, development = keep_apart(list(distinct), 0.1)
+    training, apart = keep_apart(rest, share)
+    return Parts(training, apart, development, labels)

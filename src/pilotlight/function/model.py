@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FILE = "model.onnx"
 SETTINGS = "model.json"
 FORMAT = 1
+VARIABLE = "PILOTLIGHT_MODEL"
+"""The environment variable with the path that the setting `model` says."""
 _AGAIN = "the file is damaged: install the model again, or convert it again"
 
 

@@ -291,7 +291,7 @@ class _Launcher:
             if newborn.pid == pid:
                 self._tell_of(report)
         self._children.discard(pid)
-        del self._groups[pid]
+        offspring.kill_groups(self._groups.pop(pid), self._host)  # a server that was killed will not do it
         if pid in self._launched:
             self._launched.discard(pid)
             _send(self._connection, "exited", pid, status)

@@ -18,6 +18,7 @@ import msgspec
 
 import pilotlight
 from pilotlight import model_version
+from pilotlight.function.model import VARIABLE
 from pilotlight.function.runtime import HANDLER, INVOKE_MODE, RECORDS
 from pilotlight.local.isolation import Level
 from pilotlight.project import Function
@@ -79,16 +80,21 @@ def variables(
         "TZ": ":UTC",
         **tables,
         **_record_variables(function),
-        **function.environment,
+        **settings(function),
     }
+
+
+def settings(function: Function) -> Mapping[str, str]:
+    """The variables that the function's own settings make."""
+    return {**({VARIABLE: function.model} if function.model else {}), **function.environment}
 
 
 def _record_variables(function: Function) -> Mapping[str, str]:
     if function.records is None:
         return {}
-    settings = {"model": model_version.of(function.root, function.model), **msgspec.structs.asdict(function.records)}
+    kept = {"model": model_version.of(function.root, function.model), **msgspec.structs.asdict(function.records)}
     own_loop = function.runtime == "pilotlight"
-    return {RECORDS: json.dumps(settings), **({} if own_loop else {HANDLER: function.handler})}
+    return {RECORDS: json.dumps(kept), **({} if own_loop else {HANDLER: function.handler})}
 
 
 def _lambda_variables(function: Function, runtime_api: str) -> Mapping[str, str]:
