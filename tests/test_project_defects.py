@@ -60,7 +60,8 @@ REFUSED = {
     ),
     "date-for-a-text": (
         "{folder}/pilotlight.toml: functions.qa.model: expected str, got date",
-        'Folder or file of the model, relative to the project and inside it. Example: model = "models/qa"',
+        "Folder or file of the model, relative to the project and inside it. The function has it as environment "
+        'variable PILOTLIGHT_MODEL. Example: model = "models/qa"',
     ),
     "front-like-a-message": (
         '{folder}/pilotlight.toml: functions.qa.front: expected one of http, rest, url, got "rest - at `$.cors`"',

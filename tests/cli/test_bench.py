@@ -57,8 +57,9 @@ def test_phases_as_figures(service: Path) -> None:
     assert all(spread["min"] <= spread["median"] <= spread["max"] for spread in [*phases.values(), figures["total_ms"]])
     assert all(phases[name]["min"] > 0 for name in PHASES if name != "tokenizer")
     assert phases["tokenizer"] == {"median": 0.0, "min": 0.0, "max": 0.0}
-    assert sum(spread["min"] for spread in phases.values()) <= figures["total_ms"]["min"]
-    assert sum(spread["max"] for spread in phases.values()) >= figures["total_ms"]["max"]
+    rounding = 0.001 * (len(PHASES) + 1)
+    assert sum(spread["min"] for spread in phases.values()) <= figures["total_ms"]["min"] + rounding
+    assert sum(spread["max"] for spread in phases.values()) >= figures["total_ms"]["max"] - rounding
     assert figures["modules"] > 50
     assert figures["rss_mb"] > figures["pss_mb"] > 5
 

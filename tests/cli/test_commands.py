@@ -124,7 +124,7 @@ def test_new_leaves_the_weights_to_their_command(tmp_path: Path) -> None:
     status, out, err = run("new", "sentences", "deep/review", "--json", folder=tmp_path)
     assert (status, json.loads(out), err) == (0, {"template": "sentences", "folder": "deep/review"}, "")
     made = files(tmp_path / "deep/review")
-    assert {"inference/kim_cnn.py", "tokens.py", "train/train.py", "events/kim_cnn.json"} < set(made)
+    assert {"inference/kim_cnn.py", "tokens.py", "train/kim_cnn/train.py", "events/kim_cnn.json"} < set(made)
     assert [name for name in made if name.startswith("models/") or "__pycache__" in name] == []
     status, err = said(run("invoke", "kim_cnn", folder=tmp_path / "deep/review"))
     message, hint = err.splitlines()

@@ -47,8 +47,8 @@ def test_sqlite(tmp_path: Path) -> None:
 
 def test_dynamodb() -> None:
     def store(request: Request) -> bytes:
-        if request.headers["x-amz-target"].endswith("BatchWriteItem"):
-            return answer(200, b'{"UnprocessedItems":{}}')
+        if request.headers["x-amz-target"].endswith("PutItem"):
+            return answer(200, b'{"ConsumedCapacity":{}}')
         return answer(200, b'{"Responses":{"words":[{"word":{"S":"red"}}]},"UnprocessedKeys":{}}')
 
     with serving(store) as server:

@@ -146,6 +146,72 @@ def test_a_streamed_answer(version: bytes, is_cut: bool, received: bytes) -> Non
     assert got.replace(LAST + b"\r\n3", b"\r\n3") == b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n" + received
 
 
+def test_a_stream_that_nobody_gets_holds_up_nothing() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"one"
+        await asyncio.sleep(3600)
+
+    async def streaming(request: Request) -> Response | Streamed:
+        return Streamed(Response(200, TEXT), chunks()) if request.method == "HEAD" else await mirror(request)
+
+    sent = b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\nGET /b HTTP/1.1\r\n" + HOST + LAST + b"\r\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n"
+    assert run(streaming, sent, ends=False)[0] == head + ok(b"GET /b? ", LAST)
+
+
+def test_trailers_are_limited_and_are_no_headers() -> None:
+    async def headers(request: Request) -> Response:
+        return Response(200, TEXT, request.header("x-a").encode())
+
+    chunked = (
+        b"POST /a HTTP/1.1\r\n" + HOST + b"x-a: head\r\n" + LAST + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+    )
+    assert run(headers, chunked, b"x-a: trailer\r\n\r\n", ends=False)[0] == ok(b"head", LAST)
+    assert run(headers, chunked, b"x-a: " + b"y" * limits.HTTP_HEAD, ends=False)[0] == BAD
+
+
+def test_a_client_that_waits_to_be_told_to_go_on_is_told_when_its_turn_has_come() -> None:
+    async def main() -> bytes:
+        release = asyncio.Event()
+
+        async def held(request: Request) -> Response:
+            if request.path == "/a":
+                await release.wait()
+            return await mirror(request)
+
+        front = Front(held)
+        reader, writer = await front.open()
+        writer.write(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")
+        writer.write(b"POST /b HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n" + HOST + LAST + b"\r\n")
+        while not all(each.is_busy and each.is_partial for each in front.connections):
+            await asyncio.sleep(0.01)
+        release.set()
+        received = await asyncio.wait_for(reader.readuntil(b"HTTP/1.1 100 Continue\r\n\r\n"), 30)
+        writer.write(b"hi")
+        received += await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        return re.sub(rb"date: [^\r]*\r\n", b"", received)
+
+    expected = ok(b"GET /a? ") + b"HTTP/1.1 100 Continue\r\n\r\n" + ok(b"POST /b? hi", LAST)
+    assert uvloop.run(main()) == expected
+
+
+def test_a_refusal_reaches_a_client_that_closes_and_is_still_sending() -> None:
+    size = limits.HTTP_PAYLOAD * 2
+    head = b"POST /a HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n" % (HOST, LAST, size)
+    received, front = run(mirror, head, *[bytes(1 << 20)] * (size >> 20), bytes(size & (1 << 20) - 1), ends=False)
+    assert received.endswith(b"too large")
+    assert front.logged == [("/a", 413)]
+
+
+def test_after_a_defect_no_answer_is_for_another_request() -> None:
+    async def splitting(request: Request) -> Response:
+        return Response(200, (("x-a", "1\r\nb: c"),), b"") if request.path == "/bad" else await mirror(request)
+
+    sent = b"".join(b"GET /%b HTTP/1.1\r\n%b\r\n" % (name, HOST) for name in (b"1", b"bad", b"3"))
+    assert run(splitting, sent, ends=False)[0] == ok(b"GET /1? ")
+
+
 def test_a_defect_is_told_to_the_log_and_not_to_the_client() -> None:
     async def failing(request: Request) -> Response:
         raise RuntimeError("the password is swordfish")

@@ -1,6 +1,7 @@
 """The pool with real environments: warm or cold, scaling out, throttling, reaping, replacing."""
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -12,7 +13,9 @@ import pytest
 import uvloop
 
 from conftest import MakeService, write
-from pilotlight.errors import ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
+from pilotlight.errors import ModelNotInstalled, NotFound, PayloadTooLarge, PilotlightError, Throttled
+from pilotlight.events import Request, Response
+from pilotlight.local.gateway import Gateway, Target
 from pilotlight.local.pool import Pool
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
@@ -406,3 +409,32 @@ def test_busy_functions_leave_room_to_one_that_waits(make_service: MakeService, 
         return result.error + after.error
 
     assert run(functions, body, memory=1024) == ""
+
+
+def test_what_was_refused_leaves_nothing_for_the_collector_of_garbage(echo: Function) -> None:
+    """A refused request of some MB would stay in memory until it comes, which is seldom: see `server`."""
+
+    async def body(pool: Pool) -> int:
+        gateway = Gateway(
+            pool, [("POST", "/echo", Target(echo.key, "POST /echo")), ("POST", "/no", Target("no", "/no"))]
+        )
+        gc.collect()
+        gc.disable()
+        try:
+            for path, size in (("/echo", 6_300_000), ("/no", 1)):
+                for _ in range(3):
+                    answer = await gateway(Request("POST", path, headers=(("host", "a"),), body=b"x" * size))
+                    assert isinstance(answer, Response)
+                    assert answer.status in (404, 413)
+            with pytest.raises(PayloadTooLarge):
+                await pool(Call(echo.key, b" " * 6_291_557))
+            await asyncio.sleep(0)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            return sum(isinstance(each, PilotlightError) for each in gc.garbage)
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+    assert run([echo], body) == 0

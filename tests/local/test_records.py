@@ -210,6 +210,23 @@ def test_lines_of_records_are_not_in_the_log(root: Path, start_server: Start) ->
     assert "pilotlight.record" not in json.dumps(server.lines)
 
 
+def test_what_only_looks_like_a_record_stops_nothing(root: Path, start_server: Start) -> None:
+    printed = (
+        'x 1/1 |{"expires":{"N":"abc"}}|',
+        "x 1/1 |{|",
+        "y 0/2 |a|",
+        "y 2/2 |a|",
+        'z 1/1 |{"primary_key":{"S":"q"}}|',
+    )
+    code = "".join(f"    print('pilotlight.record {each}')\n" for each in printed)
+    write(root, {"inference/ric.py": f"def handler(event, context):\n{code}    return 1\n"})
+    server = start_server(root, "--no-reload")
+    for count in (1, 2):
+        invoke(server, "ric", "{}")
+        assert len(records(root, count)) == count
+    assert server.stop() == 0
+
+
 # what ends
 
 

@@ -101,6 +101,8 @@ class Reader:
             self._parts.pop(part.request_id, None)
             self._counts.pop(part.request_id, None)
             return
+        if not 1 <= part.number <= part.of:
+            return  # a function has printed what only looks like one
         if part.of == 1:
             self.records[part.request_id] = part.text
             return

@@ -131,7 +131,7 @@ class RuntimeApi:
         """Send what is held; the last of the answers."""
         self.flush()
         while len(self._unread) > 1:
-            self._read_answer(self._unread.pop(0))
+            self._read_answer(self._unread.pop(0), may_be_refused=True)
         return self._read_answer(self._unread.pop())
 
     def _hold(self, method: str, path: str, body: bytes, extra: str = "") -> None:
@@ -145,9 +145,12 @@ class RuntimeApi:
         head = f"{method} {API}{path} HTTP/1.1\r\nHost: {self._host}\r\nUser-Agent: pilotlight\r\n{headers}\r\n"
         return head.encode("latin-1", "replace")
 
-    def _read_answer(self, operation: str) -> tuple[dict[str, str], bytes]:
+    def _read_answer(self, operation: str, *, may_be_refused: bool = False) -> tuple[dict[str, str], bytes]:
+        """An answer to an invocation may be refused where the function has answered by itself before: the next event,
+        which was asked for along with it, comes all the same."""
         status, headers, answer = self._connection.receive()
-        if status >= 300 and status != 413:  # 413: the answer was too large and Lambda has told the caller so
+        is_refused = may_be_refused and 400 <= status < 500
+        if status >= 300 and status != 413 and not is_refused:  # 413: too large, and Lambda has told the caller so
             raise ConnectionError(f"{operation}: the Runtime API answered {status}: {answer[:200]!r}")
         return headers, answer
 

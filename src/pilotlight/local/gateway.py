@@ -179,16 +179,9 @@ class Gateway:
             return fail(target.front, "too large")
         try:
             return await self._called(request, target, trace) or fail(target.front, "timeout")
-        except Throttled as error:
-            return throttled(target.front, error.reason)
-        except PayloadTooLarge:
-            return fail(target.front, "too long")
-        except NotFound:  # the service was reloaded between routing and invoking
-            return fail(target.front, "not found")
-        except MalformedResult:
-            return fail(target.front, "function")
-        except ModelNotInstalled as error:
-            return unavailable(f"{error}; {error.hint}" if error.hint else str(error))
+        except (InvokeError, ModelNotInstalled, MalformedResult) as error:
+            error.__traceback__ = None  # its frames hold the request, and the future that holds the error
+            return _refusal(error, target.front)
 
     async def _called(self, request: Request, target: Target, trace: str) -> Response | Streamed | None:
         """The function's answer; None when it did not come within the time that the front end gives.
@@ -236,6 +229,19 @@ def _response(request: Request, target: Target, result: Result) -> Response:
         return fail(target.front, "function")
     accept, binary = request.header("accept"), target.binary_media_types
     return checked(fronts.from_result(result.payload, target.front, accept, binary), target.front)
+
+
+def _refusal(error: InvokeError | ModelNotInstalled | MalformedResult, front: Front) -> Response:
+    match error:
+        case Throttled():
+            return throttled(front, error.reason)
+        case PayloadTooLarge():
+            return fail(front, "too long")
+        case NotFound():  # the service was reloaded between routing and invoking
+            return fail(front, "not found")
+        case ModelNotInstalled():
+            return unavailable(f"{error}; {error.hint}" if error.hint else str(error))
+    return fail(front, "function")
 
 
 async def _collected(invocation: Awaitable[Result]) -> None:

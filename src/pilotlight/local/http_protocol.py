@@ -11,8 +11,6 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import NamedTuple, cast
 
 import httptools
@@ -21,6 +19,7 @@ from pilotlight import limits
 from pilotlight.events import Headers, Request, Response
 from pilotlight.local import tracing
 from pilotlight.local.answers import fail
+from pilotlight.local.http_wire import BODILESS, head, is_bodiless, of_origin
 from pilotlight.local.streams import Cut, Streamed
 
 _BAD_REQUEST = (
@@ -28,8 +27,6 @@ _BAD_REQUEST = (
     b'{"message":"Bad Request"}'
 )
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_BODILESS = (204, 304)
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class Received(NamedTuple):
@@ -68,6 +65,8 @@ class Protocol(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None  # answers them
         self._last_words: bytes | None = None  # what is sent after the last answer, before the close
         self._is_lost = False
+        self._ends = False  # the server takes no more requests than the one that has begun
+        self._left = 0  # bytes that the client had not taken when that was last asked
         self._is_paused = False  # whether more is not to be read
         self._writable: asyncio.Future[None] | None = None  # while the client takes too little
         self._begin()
@@ -118,16 +117,17 @@ class Protocol(asyncio.Protocol):
         if self._last_words is not None:
             return
         self.quiet_since = time.monotonic()
-        if not self._has_head:
-            self._head += len(data)
+        self._head += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # nothing that is offered: this request is answered as it is
             self._end(b"")
         except httptools.HttpParserError:
             self._end(_BAD_REQUEST)
-        if not self._has_head and self._head > limits.HTTP_HEAD:
+        if self._head > limits.HTTP_HEAD:  # or trailers
             self._end(_BAD_REQUEST)
+        if self._ends and not self.is_partial:
+            self._end(b"")
         self._go_on()
 
     def eof_received(self) -> bool:
@@ -144,6 +144,8 @@ class Protocol(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head:
+            return  # a trailer
         header = name.decode("latin-1").lower()
         self._headers.append((header, value.decode("latin-1")))
         if header == "expect":
@@ -151,10 +153,18 @@ class Protocol(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._has_head = True
-        if self._expects and not self.is_busy and not self._whole:
-            self._transport.write(_CONTINUE)
+        self._head = 0
+        if not self.is_busy and not self._whole:
+            self._continue()
+
+    def _continue(self) -> None:
+        """Tell a client that waits for it to send the body."""
+        if self._expects and self._has_head and not self._size:
+            self._expects = False
+            self._write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
+        self._head = 0
         before, self._size = self._size, self._size + len(body)
         if self._size <= limits.HTTP_PAYLOAD:
             self._chunks.append(body)
@@ -170,7 +180,7 @@ class Protocol(asyncio.Protocol):
     def _receive(self, body: bytes | None) -> None:
         version = self._parser.get_http_version()
         if not self._url.startswith(b"/"):
-            self._url = _of_origin(self._url)
+            self._url = of_origin(self._url)
         method = self._parser.get_method().decode("latin-1")
         keeps = version != "1.0" and self._parser.should_keep_alive()
         self._whole.append(Received(method, self._url, tuple(self._headers), body, version, keeps))
@@ -193,19 +203,45 @@ class Protocol(asyncio.Protocol):
 
     def stop(self) -> None:
         """The server takes no more requests: what has begun may still end."""
-        if self._last_words is None and not self.is_partial:
+        self._ends = True
+        if not self.is_partial:
             self._end(b"")
 
     def cut(self) -> None:
         """The server has waited long enough: what has no answer by now is refused."""
         self._whole.clear()
         if self._task is not None:
-            self._task.cancel()
-        elif self.is_partial and self._has_head:
-            refusal = fail("http", "timeout")
-            self._end(_head(refusal, f"content-length: {len(refusal.body)}\r\n", closes=True) + refusal.body)
-        else:
             self._end(b"")
+            self._cancel(self._task)
+        elif self.is_partial and self._has_head and self._size <= limits.HTTP_PAYLOAD:  # else it has been refused
+            refusal = fail("http", "timeout")
+            self._end(head(refusal, f"content-length: {len(refusal.body)}\r\n", closes=True) + refusal.body)
+        else:
+            self._drop_if_stuck()
+            self._end(b"")
+
+    def _drop_if_stuck(self) -> None:
+        """A connection is not closed before the client has taken all; one that takes nothing is dropped."""
+        left = self._transport.get_write_buffer_size() if self._last_words is not None else 0
+        if left and left == self._left:
+            self._transport.abort()
+        self._left = left
+
+    def _cancel(self, task: asyncio.Task[None]) -> None:
+        task.add_done_callback(self._cancelled)
+        task.cancel()
+
+    def _cancelled(self, task: asyncio.Task[None]) -> None:
+        if self._task is task:  # it had not begun
+            self._task = None
+            self._rest(False)
+
+    def abort(self) -> None:
+        """Nobody waits any more: whatever is under way is left without an answer."""
+        self._whole.clear()
+        self._transport.abort()
+        if self._task is not None:
+            self._cancel(self._task)
 
     def _pause(self, is_paused: bool) -> None:
         if is_paused != self._is_paused and not self._transport.is_closing():
@@ -226,7 +262,8 @@ class Protocol(asyncio.Protocol):
         goes_on = False
         try:
             while self._whole:
-                goes_on = await self._answer(self._whole.popleft())
+                received, goes_on = self._whole.popleft(), False
+                goes_on = await self._answer(received)
                 if not goes_on:
                     break
         finally:
@@ -237,6 +274,9 @@ class Protocol(asyncio.Protocol):
         self.quiet_since = time.monotonic()
         if self._is_lost:
             self._connections.discard(self)
+        elif not goes_on and self._size > limits.HTTP_PAYLOAD and self._last_words is None:
+            self._ends = True  # closed when the rest of it has been read and dropped, else the refusal would be lost
+            self._pause(False)
         elif not goes_on:
             self._last_words = b""
             self._close()
@@ -244,6 +284,7 @@ class Protocol(asyncio.Protocol):
             self._close()
         else:
             self._pause(False)
+            self._continue()
 
     async def _answer(self, received: Received) -> bool:
         """Answer one; whether the connection may go on."""
@@ -292,9 +333,9 @@ class Protocol(asyncio.Protocol):
         )
 
     def _send(self, request: Request, response: Response, is_last: bool) -> bool:
-        length = "" if response.status in _BODILESS else f"content-length: {len(response.body)}\r\n"
-        body = b"" if _is_bodiless(request, response) else response.body
-        self._write(_head(response, length, closes=is_last) + body)
+        length = "" if response.status in BODILESS else f"content-length: {len(response.body)}\r\n"
+        body = b"" if is_bodiless(request, response) else response.body
+        self._write(head(response, length, closes=is_last) + body)
         return True
 
     async def _stream(self, request: Request, streamed: Streamed, is_last: bool) -> bool:
@@ -303,15 +344,18 @@ class Protocol(asyncio.Protocol):
         A connection closed without the chunk that ends a body is what a client sees when the function fails, or has to
         stop: then this is False.
         """
-        is_bodiless = _is_bodiless(request, streamed.head)
-        self._write(_head(streamed.head, "" if is_bodiless else "transfer-encoding: chunked\r\n", closes=is_last))
+        if is_bodiless(request, streamed.head):
+            self._write(head(streamed.head, closes=is_last))
+            _read_out(streamed)
+            return True
+        self._write(head(streamed.head, "transfer-encoding: chunked\r\n", closes=is_last))
         with contextlib.suppress(Cut, asyncio.CancelledError):  # cancelled: the server stops, as above
             async for chunk in streamed.chunks:
-                if chunk and not is_bodiless:
+                if chunk:
                     await self._drained()
                     self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             await self._drained()
-            self._write(b"" if is_bodiless else b"0\r\n\r\n")
+            self._write(b"0\r\n\r\n")
             return True
         return False
 
@@ -324,42 +368,25 @@ class Protocol(asyncio.Protocol):
             self._transport.write(data)
 
 
+_reading: set[asyncio.Task[None]] = set()  # the event loop itself holds tasks weakly
+
+
+def _read_out(streamed: Streamed) -> None:
+    """Read a body that nobody gets to its end, beside whatever comes next."""
+
+    async def read() -> None:
+        with contextlib.suppress(Cut):
+            async for _ in streamed.chunks:
+                pass
+
+    task = asyncio.get_running_loop().create_task(read())
+    _reading.add(task)
+    task.add_done_callback(_reading.discard)
+
+
 async def _joined(streamed: Streamed) -> Response:
     """For HTTP/1.0, in which a body without a length cannot be told from one that broke off."""
     try:
         return streamed.head._replace(body=b"".join([chunk async for chunk in streamed.chunks]))
     except Cut:
         return fail("url", "function")
-
-
-def _of_origin(url: bytes) -> bytes:
-    """Path and query of a URL in absolute form, or `*`. Raises HttpParserError for what has no path, as of CONNECT."""
-    parsed = httptools.parse_url(url)
-    if not parsed.path:
-        raise httptools.HttpParserInvalidURLError(f"no path: {url!r}")
-    return parsed.path + (b"?" + parsed.query if parsed.query else b"")
-
-
-def _is_bodiless(request: Request, response: Response) -> bool:
-    return request.method == "HEAD" or response.status in _BODILESS
-
-
-def _head(response: Response, more: str = "", *, closes: bool = False) -> bytes:
-    """Status line and headers; `more` are whole lines. Raises ValueError for a header that would end its line."""
-    lines = [f"{name}: {value}" for name, value in response.headers]
-    text = "\r\n".join([_STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} ", _date(), *lines])
-    if text.count("\n") != len(lines) + 1 or text.count("\r") != len(lines) + 1:
-        raise ValueError("a header of the answer has more than one line")
-    end = "connection: close\r\n\r\n" if closes else "\r\n"
-    return f"{text}\r\n{more}{end}".encode("latin-1", "replace")
-
-
-_dated = (0, "")
-
-
-def _date() -> str:
-    global _dated
-    second = int(time.time())
-    if second != _dated[0]:
-        _dated = second, f"date: {formatdate(second, usegmt=True)}"
-    return _dated[1]

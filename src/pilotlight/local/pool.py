@@ -23,6 +23,14 @@ from pilotlight.values import Call, Result
 Log = Callable[[str, str], None]  # the function's key, a line
 
 
+def _refused(error: Exception) -> asyncio.Future[Result]:
+    """In a frame of its own: the error's traceback would lead back to the future, and the request would stay until the
+    collector of garbage comes."""
+    refused: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    refused.set_exception(error)
+    return refused
+
+
 class Pool:
     """Runs functions (`values.Invoke`). `memory` is what all environments may have together, in MB."""
 
@@ -70,9 +78,7 @@ class Pool:
                 call = call._replace(request_id=str(uuid.uuid4()))
             return fleet.invoke(call, synchronous=synchronous)
         except (InvokeError, ModelNotInstalled) as error:
-            refused: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-            refused.set_exception(error)
-            return refused
+            return _refused(error)
 
     def resolve(self, name: str) -> str:
         """The key that `name` means: itself, or the one function of that bare name. Raises NotFound."""

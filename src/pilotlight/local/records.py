@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from pilotlight.errors import TableError
 from pilotlight.function import items, record_lines
 from pilotlight.function.record_lines import Part, Reader
@@ -219,6 +221,7 @@ class Keeper:
         return due
 
     async def _store(self, due: dict[str, str]) -> None:
+        self._drop_odd(due)
         if not due:
             return
         if self.table.store == "sqlite":
@@ -228,6 +231,13 @@ class Keeper:
         for request_id, text in due.items():
             if self._reader.records.get(request_id) is text:
                 del self._reader.records[request_id]
+
+    def _drop_odd(self, due: dict[str, str]) -> None:
+        """Take out what only looks like a record: whatever a function has printed, or a full disk has torn."""
+        for request_id in [each for each, text in due.items() if not _is_record(each, text)]:
+            self._warn(f"{request_id}: what the log says is no record")
+            del due[request_id]
+            self._reader.records.pop(request_id, None)
 
     def _put(self, texts: list[str]) -> None:
         table = remote(address(self._root, RECORDS, self.table))
@@ -259,6 +269,14 @@ class Keeper:
 
     def _warn(self, text: str) -> None:
         self._log(f"[WARN] {text}")
+
+
+def _is_record(request_id: str, text: str) -> bool:
+    try:
+        item = items.decode(msgspec.json.decode(text))
+        return _row(request_id, text) is not None and item["primary_key"] == request_id
+    except Exception:  # the boundary to user code: whatever a function has printed
+        return False
 
 
 def _row(request_id: str, text: str) -> tuple[str, str, float | None]:

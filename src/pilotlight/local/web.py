@@ -105,7 +105,7 @@ class Web:
             connection.stop()
         await self._wait(_GRACE_SECONDS)
         for connection in list(self._connections):
-            connection.cut()
+            connection.abort() if self._hurry.is_set() else connection.cut()
         await self._wait(_LAST_SECONDS)
 
     async def _wait(self, seconds: float) -> None:
