@@ -130,7 +130,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def wrk(url: str, pid: int, seconds: float, script: Path) -> Round:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"{url}/hello"]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "-s", str(script), f"{url}/hello"]
     before = cpu_seconds(pid)
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     time.sleep(2.5)  # what was recorded is stored by then: it counts here, and not in the other's turn
