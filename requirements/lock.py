@@ -19,7 +19,7 @@ UNUSED = ("numpy", "protobuf", "flatbuffers", "packaging")
 # Tokenizers asks the hub only for models by name, which serving never does.
 UNUSED_BY_TOKENIZERS = (
     *("huggingface-hub", "filelock", "fsspec", "hf-xet", "pyyaml", "tqdm"),
-    *("httpx", "httpx2", "httpx2-jsfetch", "httpcore2", "truststore"),
+    *("h11", "httpx", "httpx2", "httpx2-jsfetch", "httpcore2", "truststore"),
 )
 COMMON = ("--universal", "--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url", "--quiet")
 
@@ -45,7 +45,7 @@ def lock_exporter(path: Path) -> None:
 if __name__ == "__main__":
     extras = ("--extra", "onnx")
     unused = without(*UNUSED, *UNUSED_BY_TOKENIZERS)
-    compile_lock("serve", "--generate-hashes", *extras, "--extra", "text", *unused)
+    compile_lock("serve", "--generate-hashes", *extras, "--extra", "text", "--extra", "image", *unused)
     compile_lock("dev", "--generate-hashes", *extras, "--extra", "optimize", "--extra", "test", "--extra", "check")
     compile_lock("samples", "--generate-hashes", "--no-deps", source="-", text=SAMPLES)
     compile_lock("train", "--extra", "train")  # used as constraints: a CPU build of torch needs none of CUDA

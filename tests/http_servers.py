@@ -21,6 +21,15 @@ class Request(NamedTuple):
     connection: int
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has ::1, which some containers have not."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 class Cut(bytes):
     """Bytes after which the connection is closed."""
 
@@ -31,11 +40,11 @@ Answers = Callable[[Request], bytes]
 class HttpServer:
     """`port` is where it listens, `requests` what has come so far."""
 
-    def __init__(self, answers: Answers, is_secure: bool = False) -> None:
+    def __init__(self, answers: Answers, is_secure: bool = False, host: str = "127.0.0.1") -> None:
         self.requests: list[Request] = []
         self._answers = answers
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._tls = _tls() if is_secure else None
+        self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._tls = context() if is_secure else None
         self._open: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -73,10 +82,10 @@ class HttpServer:
                         return
 
 
-def _tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
-    return context
+def context(certificate: Path = CERTIFICATE) -> ssl.SSLContext:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+    return server
 
 
 def read(reader: BinaryIO, number: int) -> Request | None:
@@ -93,8 +102,8 @@ def read(reader: BinaryIO, number: int) -> Request | None:
 
 
 @contextlib.contextmanager
-def serving(answers: Answers, is_secure: bool = False) -> Iterator[HttpServer]:
-    server = HttpServer(answers, is_secure)
+def serving(answers: Answers, is_secure: bool = False, host: str = "127.0.0.1") -> Iterator[HttpServer]:
+    server = HttpServer(answers, is_secure, host)
     try:
         yield server
     finally:

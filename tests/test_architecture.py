@@ -30,7 +30,7 @@ MAY_IMPORT = {
 REACHED_WHEN_TOUCHED = {("", "function"), ("events", "fronts")}  # the names that both offer and load when first used
 
 SLOW = {"asyncio", "dataclasses", "datetime", "email", "http", "inspect", "logging", "pathlib", "ssl", "urllib"}
-LIBRARIES_INSIDE_FUNCTIONS = {"msgspec", "multipart", "tokenizers"}
+LIBRARIES_INSIDE_FUNCTIONS = {"PIL", "msgspec", "multipart", "pillow_heif", "tokenizers"}
 NEVER = {"torch", "tensorflow", "numpy", "onnx", "onnxruntime", "boto3", "botocore", "pydantic"}
 ONE_MODULE = {"function/ort_module.py": {"numpy", "onnxruntime"}}  # imported where a wheel carries no plain library
 OWN_ENVIRONMENT = "optimize/exporters/scripts/"  # run by an interpreter that has the frameworks and not Pilotlight

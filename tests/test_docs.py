@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
-from conftest import RunningServer
-from pilotlight.settings import Cors, FunctionSettings, Records, Settings, Table, Throttle, UsagePlan
+import http_servers
+from conftest import RunningServer, png
+from pilotlight.settings import Cors, FunctionSettings, Inputs, Records, Settings, Table, Throttle, UsagePlan
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "benchmarks", "docs", "examples", "requirements", "src", "tests")
@@ -105,6 +106,18 @@ def test_the_how_to_on_word_vectors(tmp_path: Path) -> None:
     run_commands(page.replace(made, "true\n"), tmp_path / "reviews", SERVED)
 
 
+def test_the_how_to_on_urls_of_pictures(tmp_path: Path, start_server: Callable[..., RunningServer]) -> None:
+    page = (ROOT / "docs" / "how-to" / "image-urls.md").read_text(encoding="utf-8")
+    made = "pilotlight new minimal pictures\n"
+    assert page.count(made) == 1
+    run(made.split(), tmp_path)
+    with http_servers.serving(lambda _: http_servers.answer(200, png(3, 2), "Content-Type: image/png\r\n")) as files:
+        page = page.replace(made, "true\n").replace("127.0.0.1:9000", f"127.0.0.1:{files.port}")
+        write_files(page, tmp_path / "pictures")
+        run_commands(page, tmp_path / "pictures", start_server(tmp_path / "pictures", "--no-reload").url)
+        assert [request.target for request in files.requests] == ["/picture.png"]
+
+
 def test_the_readme(service: Path, start_server: Callable[..., RunningServer]) -> None:
     write_files(README, service)
     (service / "examples").symlink_to(ROOT / "examples")
@@ -143,10 +156,10 @@ def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"^### `(\w+)`$", page, re.M))
     fields = {
         name
-        for table in (Settings, Cors, UsagePlan, Table, Records, FunctionSettings, Throttle)
+        for table in (Settings, Cors, UsagePlan, Table, Inputs, Records, FunctionSettings, Throttle)
         for name in table.__struct_fields__
     }
-    assert documented == fields - {"cors", "usage_plans", "defaults", "functions"}
+    assert documented == fields - {"cors", "usage_plans", "inputs", "defaults", "functions"}
 
 
 def test_no_file_names_a_machine_or_a_package_index() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import Function, Project, Route, check_routes, load, parse_route
-from pilotlight.settings import Cors, Records, Table, Throttle, UsagePlan
+from pilotlight.settings import Cors, Inputs, Records, Table, Throttle, UsagePlan
 
 HANDLER = "def handler(event, context):\n    return event\n"
 
@@ -49,6 +49,7 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
                 environment_concurrency=1,
                 environment={},
                 tables={},
+                inputs=Inputs(),
                 records=None,
                 model="",
                 install="",
@@ -63,6 +64,11 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
         usage_plans={},
         tables={},
     )
+
+
+def test_no_example_opens_what_is_inside() -> None:
+    folders = [file.parent for file in Path(__file__).parents[1].glob("examples/*/pilotlight.toml")]
+    assert {function.inputs for folder in folders for function in load(folder).functions} == {Inputs()}
 
 
 def test_a_project_with_everything_set(tmp_path: Path) -> None:
@@ -86,6 +92,10 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         [tables.labels]
         store = "dynamodb"
         table = "labels-2026"
+
+        [inputs]
+        allow_urls = ["images.lan:8080", "[::1]:80"]
+        buckets = ["uploads"]
 
         [cors]
         origins = ["https://example.com", "chrome-extension://abcdef"]
@@ -167,6 +177,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 environment_concurrency=1,
                 environment={"LOG_LEVEL": "debug", "OMP_NUM_THREADS": "1", "BEAMS": "3"},
                 tables={"images": Table(key="url", table="vision-images", expires="until")},
+                inputs=Inputs(allow_urls=("images.lan:8080", "[::1]:80"), buckets=("uploads",)),
                 records=None,
                 model="models/caption",
                 install="pilotlight optimize hf://org/caption",
@@ -198,6 +209,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 environment_concurrency=8,
                 environment={"LOG_LEVEL": "info", "OMP_NUM_THREADS": "1"},
                 tables={"labels": Table(store="dynamodb", table="labels-2026")},
+                inputs=Inputs(allow_urls=("images.lan:8080", "[::1]:80"), buckets=("uploads",)),
                 records=None,
                 model="models/shared",
                 install="make shared",

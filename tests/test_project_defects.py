@@ -10,11 +10,28 @@ from hypothesis import strategies as st
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import load
-from pilotlight.settings import Cors, FunctionSettings, Records, Settings, Table, Throttle, UsagePlan
+from pilotlight.settings import Cors, FunctionSettings, Inputs, Records, Settings, Table, Throttle, UsagePlan
 
 PROJECTS = Path(__file__).parent / "projects"
 
 REFUSED = {
+    "allow-url-of-another-number": (
+        '{folder}/pilotlight.toml: inputs.allow_urls: "127.1:80" is no host and port that a URL can have',
+        'write them as in "images.lan:8080" or "192.168.0.7:80"',
+    ),
+    "allow-url-with-a-scheme": (
+        "{folder}/pilotlight.toml: inputs.allow_urls[1]: expected a host in lower case and its port, got "
+        '"http://images.lan:8080"',
+        "Hosts, each with its port, that URLs in requests may name (`ImageUrl`) though they are not public, or have "
+        "another port than 80 and 443. Other URLs are fetched from public addresses alone. "
+        'Example: allow_urls = ["images.lan:8080"]',
+    ),
+    "allow-url-without-port": (
+        '{folder}/pilotlight.toml: inputs.allow_urls[0]: expected a host in lower case and its port, got "localhost"',
+        "Hosts, each with its port, that URLs in requests may name (`ImageUrl`) though they are not public, or have "
+        "another port than 80 and 443. Other URLs are fetched from public addresses alone. "
+        'Example: allow_urls = ["images.lan:8080"]',
+    ),
     "api-key-behind-http": (
         "{folder}/pilotlight.toml: functions.qa.api_key: only a REST API has API keys, and the front is 'http'",
         'set front = "rest", or leave one of the two out',
@@ -102,7 +119,7 @@ REFUSED = {
     ),
     "key-like-a-message": (
         "{folder}/pilotlight.toml: cors - at `$.defaults`: there is no such setting",
-        "the settings here are name, stage, cors, usage_plans, tables, records, defaults, functions",
+        "the settings here are name, stage, cors, usage_plans, tables, inputs, records, defaults, functions",
     ),
     "key-misspelt": (
         "{folder}/pilotlight.toml: functions.qa.memroy: there is no such setting",
@@ -334,6 +351,11 @@ REFUSED = {
         "{folder}/pilotlight.toml: functions.qa.environment.AWS_REGION: Lambda sets this variable itself",
         "choose another name",
     ),
+    "variable-of-pilotlight": (
+        "{folder}/pilotlight.toml: functions.qa.environment.PILOTLIGHT_ALLOW_URLS: Pilotlight sets this variable "
+        "itself",
+        "set allow_urls in [inputs], or choose another name",
+    ),
     "variable-with-nul": (
         "{folder}/pilotlight.toml: functions.qa.environment.SEPARATOR: an environment variable cannot hold a "
         "NUL character",
@@ -415,7 +437,7 @@ def test_toml_that_python_cannot_hold(tmp_path: Path, text: str, reason: str) ->
 
 
 ODD = ["x - at $y", "x - at `$y`", "`"]  # as in the messages of msgspec, which ours are made from
-TABLES = (Settings, Cors, UsagePlan, Table, Records, FunctionSettings, Throttle)
+TABLES = (Settings, Cors, UsagePlan, Table, Inputs, Records, FunctionSettings, Throttle)
 KEYS = [*(name for table in TABLES for name in table.__struct_fields__), *ODD, "memroy"]
 TEXTS = st.sampled_from(
     ["qa", "*", "POST", "POST /qa", "GET /{a}/{b+}", "rest", "http", "image/png", "..", "", "\n", *ODD]
@@ -435,6 +457,7 @@ FILE = st.fixed_dictionaries(
         "cors": FUNCTION | NESTED,
         "usage_plans": st.dictionaries(st.sampled_from(["free", "a b"]), FUNCTION | NESTED, max_size=2) | NESTED,
         "tables": st.dictionaries(st.sampled_from(["qa", "a b"]), FUNCTION | NESTED, max_size=2) | NESTED,
+        "inputs": FUNCTION | NESTED,
         "defaults": FUNCTION | NESTED,
         "functions": st.fixed_dictionaries({}, optional={"qa": FUNCTION | NESTED, "other": NESTED}) | NESTED,
         "qa": NESTED,

@@ -37,6 +37,7 @@ def test_the_example_of_the_reference_sets_everything_and_loads(tmp_path: Path) 
     assert raw["cors"].keys() == {*settings.Cors.__struct_fields__}
     assert raw["usage_plans"]["partners"].keys() == {*settings.UsagePlan.__struct_fields__}
     assert raw["tables"]["vectors"].keys() == {*settings.Table.__struct_fields__}
+    assert raw["inputs"].keys() == {*settings.Inputs.__struct_fields__}
     assert raw["records"].keys() == {*settings.Records.__struct_fields__}
     assert raw["defaults"]["throttle"].keys() == {*settings.Throttle.__struct_fields__}
     assert {**raw["defaults"], **raw["functions"]["qa"]}.keys() == {*settings.FunctionSettings.__struct_fields__}
@@ -67,6 +68,9 @@ def test_the_schema_admits_the_examples(file: Path) -> None:
         ({"tables": {"vectors": {"table": "a b c"}}}, "$.tables.vectors.table"),
         ({"tables": {"Vectors": {}}}, "$.tables"),
         ({"functions": {"qa": {"tables": "vectors"}}}, "$.functions.qa.tables"),
+        ({"inputs": {"allow_urls": ["images.lan"]}}, "$.inputs.allow_urls[0]"),
+        ({"inputs": {"allow_urls": "images.lan:80"}}, "$.inputs.allow_urls"),
+        ({"inputs": {"buckets": ["s3://uploads"]}}, "$.inputs.buckets[0]"),
         ({"cors": []}, "$.cors"),
         ({"cors": {"origins": "https://example.com"}}, "$.cors.origins"),
         ({"cors": {"origins": ["example.com"]}}, "$.cors.origins[0]"),

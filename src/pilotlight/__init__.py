@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pilotlight.errors import InputError
     from pilotlight.events import Request, Response
     from pilotlight.function.endpoint import endpoint
-    from pilotlight.function.inputs import Body, File
+    from pilotlight.function.inputs import Body, File, Image, ImageUrl
     from pilotlight.function.model import Model
 
 __version__ = "0.1.0"
@@ -18,13 +18,26 @@ _HOMES = {
     "endpoint": "pilotlight.function.endpoint",
     "Body": "pilotlight.function.inputs",
     "File": "pilotlight.function.inputs",
+    "Image": "pilotlight.function.inputs",
+    "ImageUrl": "pilotlight.function.inputs",
     "Request": "pilotlight.events",
     "Response": "pilotlight.events",
     "InputError": "pilotlight.errors",
     "Model": "pilotlight.function.model",
 }
 
-__all__ = ["Body", "File", "InputError", "Model", "Request", "Response", "__version__", "endpoint"]
+__all__ = [
+    "Body",
+    "File",
+    "Image",
+    "ImageUrl",
+    "InputError",
+    "Model",
+    "Request",
+    "Response",
+    "__version__",
+    "endpoint",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -17,13 +17,17 @@
     │   ├── TableRefused         the store does not let these credentials do this, or there are none
     │   ├── TableThrottled       the store asked to wait for longer than we do
     │   └── TableUnreachable     the store gave no answer
+    ├── ObjectError              an object of S3 cannot be read, by no fault of who named it (exit code 1)
+    │   ├── ObjectRefused        S3 does not let these credentials read it, or there are none
+    │   └── ObjectUnreachable    S3 gave no answer
     └── InvokeError              a call that never reached a function (exit code 1)
         ├── NotFound             no function of that name
         ├── Throttled            the function's concurrency, or its requests of this second, are used up
         └── PayloadTooLarge      the payload is over Lambda's limit
 
     InputError                   a request does not fit the function's annotations: 400 behind HTTP
-    └── InputTooLarge            a field holds more than the function can work through in its time: 413 behind HTTP
+    ├── InputTooLarge            a field holds more than the function can work through in its time: 413 behind HTTP
+    └── UnsupportedMediaType     a body or a file of a kind that nothing here reads: 415 behind HTTP
 
 This module ships to Lambda: it imports nothing.
 """
@@ -105,6 +109,18 @@ class TableUnreachable(TableError):
     """The store gave no answer, or broke off."""
 
 
+class ObjectError(PilotlightError):
+    """An object of S3 cannot be read, and not because there is none of that name."""
+
+
+class ObjectRefused(ObjectError):
+    """S3 does not let these credentials read the object, or there are none."""
+
+
+class ObjectUnreachable(ObjectError):
+    """S3 gave no answer, or broke off, or asked to wait and went on doing so."""
+
+
 class InvokeError(PilotlightError):
     """A call that never reached a function."""
 
@@ -139,6 +155,14 @@ class InputError(Exception):
         self.problems = tuple(("", problem) if isinstance(problem, str) else problem for problem in problems)
         super().__init__("; ".join(f"{field}: {reason}" if field else reason for field, reason in self.problems))
 
+    def at(self, field: str) -> "InputError":
+        """The same error, of that field."""
+        return type(self)(*((field, reason) for _, reason in self.problems))
+
 
 class InputTooLarge(InputError):
     """A field of the request holds more than the function can work through in its time."""
+
+
+class UnsupportedMediaType(InputError):
+    """A body of a content type that no parameter takes, or a file that is not of a kind that can be read."""

@@ -27,6 +27,7 @@ from pilotlight.settings import (
     Cors,
     Front,
     FunctionSettings,
+    Inputs,
     Records,
     Runtime,
     Settings,
@@ -89,6 +90,7 @@ class Function(Struct, frozen=True, kw_only=True):
     environment_concurrency: int
     environment: Mapping[str, str]
     tables: Mapping[str, Table]
+    inputs: Inputs
     records: Records | None
     model: str
     install: str
@@ -233,6 +235,7 @@ def _function(
         environment_concurrency=settings.environment_concurrency,
         environment=settings.environment,
         tables={name: tables[name] for name in settings.tables},
+        inputs=project.inputs or Inputs(),
         records=(project.records or Records()) if settings.records else None,
         model=settings.model,
         install=settings.install,

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pilotlight import limits
+from pilotlight.settings_parts import Inputs as Inputs
 from pilotlight.settings_parts import Records as Records
 from pilotlight.settings_parts import setting
 from pilotlight.settings_parts import whole as _whole
@@ -353,6 +354,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         dict[Annotated[str, Meta(pattern=TABLE_NAME, max_length=40)], Table],
         Meta(description="One table a table of items, named as functions call it."),
     ] = {}
+    inputs: Inputs | UnsetType = UNSET
     records: Records | UnsetType = UNSET
     defaults: Defaults | UnsetType = UNSET
     functions: Annotated[

@@ -6,6 +6,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, TypeVar, get_args
 
@@ -20,6 +21,7 @@ from pilotlight.settings import (
     Cors,
     Defaults,
     FunctionSettings,
+    Inputs,
     Records,
     Settings,
     Table,
@@ -39,6 +41,7 @@ _PLACES: dict[str, type[Struct]] = {
     "in [defaults.throttle]": Throttle,
     "in [usage_plans.NAME]": UsagePlan,
     "in [tables.NAME]": Table,
+    "in [inputs]": Inputs,
     "in [records]": Records,
 }
 
@@ -48,6 +51,12 @@ _RESERVED = re.compile(
     "|AWS_ACCESS_KEY|AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN",
     re.DOTALL,
 )
+_OURS = {  # variables that say what settings say, each with its setting
+    "PILOTLIGHT_ALLOW_URLS": "allow_urls in [inputs]",
+    "PILOTLIGHT_BUCKETS": "buckets in [inputs]",
+    "PILOTLIGHT_MODEL": "model",
+    "PILOTLIGHT_RECORDS": "records",
+}
 _VARIABLE_FORM = "letters, digits and _, a letter first, two characters at least"
 _TABLE_NAME_LENGTH = 40
 _TABLE_FORM = f"lower-case letters, digits and single dashes, a letter first, {_TABLE_NAME_LENGTH} characters at most"
@@ -93,6 +102,7 @@ def decode(file: Path, raw: Mapping[str, object]) -> Settings:
     _check_plans(file, {name: _plan(file, name, table) for name, table in _table(raw.get("usage_plans")).items()})
     for name, table in _table(raw.get("tables")).items():
         _check_table(file, name, table)
+    _check_inputs(file, _convert(file, "inputs", raw.get("inputs", {}), Inputs))
     _convert(file, "records", raw.get("records", {}), Records)
     _check_function(file, "defaults", raw.get("defaults", {}), Defaults)
     for name, table in functions.items():
@@ -155,6 +165,24 @@ def _check_table(file: Path, name: str, table: object) -> None:
         _refuse(file, f"{key}.expires", reason, "name another attribute, which holds the time as a number")
 
 
+def _check_inputs(file: Path, inputs: Inputs) -> None:
+    for written in inputs.allow_urls:
+        host, _, port = written.rpartition(":")
+        if int(port) > 65_535 or not _is_host(host):
+            reason = f"{toml(written)} is no host and port that a URL can have"
+            _refuse(file, "inputs.allow_urls", reason, 'write them as in "images.lan:8080" or "192.168.0.7:80"')
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an address in full, as no two readers of URLs read differently, or a name."""
+    try:
+        if host.startswith("[") or re.search(r"(^|\.)([0-9]+|0x[0-9a-f]*)$", host):
+            return ip_address(host.strip("[]")) is not None
+    except ValueError:
+        return False
+    return all(re.fullmatch("[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", label) for label in host.split("."))
+
+
 def _with_records(file: Path, raw: Mapping[str, object]) -> Mapping[str, object]:
     """With the table that the functions use whose invocations are recorded."""
     functions = {name: _using_records(table) for name, table in _table(raw.get("functions")).items()}
@@ -199,6 +227,8 @@ def _check_function(file: Path, key: str, table: object, kind: type[Defaults]) -
 def _check_variable(file: Path, key: str, name: str, value: object) -> None:
     if re.fullmatch(_RESERVED, name):
         _refuse(file, key, "Lambda sets this variable itself", "choose another name")
+    if name in _OURS:
+        _refuse(file, key, "Pilotlight sets this variable itself", f"set {_OURS[name]}, or choose another name")
     if not re.search(VARIABLE_NAME, name):
         _refuse(file, key, "this is no name for an environment variable", _VARIABLE_FORM)
     if not isinstance(value, str):

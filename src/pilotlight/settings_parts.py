@@ -1,8 +1,8 @@
-"""Parts of `settings`: how a setting is described, and the table [records]."""
+"""Parts of `settings`: how a setting is described, and the tables [inputs] and [records]."""
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pilotlight import limits
 
@@ -19,6 +19,32 @@ def setting(description: str, example: object, *, form: str = "", default: objec
     """
     shown = {"default": default} if default else None
     return Meta(description=description, examples=[example], extra={"form": form}, extra_json_schema=shown)
+
+
+class Inputs(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the functions take as input beyond what is safe for every service."""
+
+    allow_urls: Annotated[
+        tuple[Annotated[str, Meta(pattern=whole(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+):[1-9][0-9]{0,4}"))], ...],
+        setting(
+            "Hosts, each with its port, that URLs in requests may name (`ImageUrl`) though they are not public, or "
+            "have another port than 80 and 443. Other URLs are fetched from public addresses alone.",
+            ["images.lan:8080"],
+            form="a host in lower case and its port",
+        ),
+    ] = ()
+    buckets: (
+        Annotated[
+            tuple[Annotated[str, Meta(pattern=whole("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"))], ...],
+            setting(
+                "Buckets of S3 whose objects requests may name (s3://bucket/key). Without it: every one that the "
+                "function's role may read, on this machine the credentials of the shell; an empty list is none.",
+                ["uploads"],
+                form="the name of a bucket",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Records(Struct, frozen=True, forbid_unknown_fields=True):

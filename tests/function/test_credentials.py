@@ -88,7 +88,6 @@ def test_a_container(monkeypatch: pytest.MonkeyPatch, start: START) -> None:
         "accept": "application/json",
         "authorization": "Basic abc",
         "connection": "close",
-        "content-length": "0",
     }
 
 

@@ -243,7 +243,8 @@ print(text.Generator.__module__, text.Classifier.__module__, text.Embedder.__mod
 """
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
     classify, generate = "pilotlight.function.classify", "pilotlight.function.generate"
-    assert done.stdout.split("\n") == ["set()", f"{generate} {classify} {classify} {classify}", ""]
+    labels = "pilotlight.function.labels"
+    assert done.stdout.split("\n") == ["set()", f"{generate} {classify} {classify} {labels}", ""]
 
 
 @pytest.mark.parametrize(

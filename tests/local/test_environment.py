@@ -20,6 +20,7 @@ from pilotlight.local.environment import Environment, InitError, InitTimeout
 from pilotlight.local.host import Host
 from pilotlight.local.pool import Pool
 from pilotlight.project import Function
+from pilotlight.settings import Inputs
 from pilotlight.values import Call, Result
 
 T = TypeVar("T")
@@ -317,6 +318,19 @@ def test_says_which_model_the_settings_name(function: Function) -> None:
     assert json.loads(invoke_once(function, do="tell_environment", names=["PILOTLIGHT_MODEL"]).payload) == {
         "PILOTLIGHT_MODEL": None
     }
+
+
+def test_says_which_urls_and_buckets_the_settings_open(function: Function) -> None:
+    inputs = Inputs(allow_urls=("images.lan:8080", "[::1]:80"), buckets=("uploads", "others"))
+    named = msgspec.structs.replace(function, inputs=inputs)
+    expected = {"PILOTLIGHT_ALLOW_URLS": "images.lan:8080,[::1]:80", "PILOTLIGHT_BUCKETS": "uploads,others"}
+    assert json.loads(invoke_once(named, do="tell_environment", names=list(expected)).payload) == expected
+
+
+def test_the_shell_that_serves_allows_no_urls(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILOTLIGHT_ALLOW_URLS", "localhost:80")
+    expected = {"PILOTLIGHT_ALLOW_URLS": None, "PILOTLIGHT_BUCKETS": None}
+    assert json.loads(invoke_once(function, do="tell_environment", names=list(expected)).payload) == expected
 
 
 def test_stops_what_the_function_started_too(function: Function) -> None:

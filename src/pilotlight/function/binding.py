@@ -92,7 +92,7 @@ def _field(parameter: Parameter) -> Field:
 
 
 def _takers(fields: Mapping[str, Field]) -> Takers:
-    files = [name for name, field in fields.items() if takes(field.shape, "file")]
+    files = [name for name, field in fields.items() if takes(field.shape, "file") or takes(field.shape, "image")]
     file = files[0] if len(files) == 1 else ""
     if len(fields) != 1:
         return Takers(file=file)

@@ -6,7 +6,8 @@
     multipart/form-data                  texts and files by name
     text/*                               goes to the sole parameter
     none                                 as JSON when it is JSON, else as text
-    anything else                        goes to the one parameter that takes a `File`, or is refused with 415
+    anything else                        goes to the one parameter that takes a `File` or an `Image`, or is refused
+                                         with 415
 
 A sole parameter that asks for an object takes the whole JSON object, unless the object's one key is the name of the
 parameter and holds an object. An empty body is no body.
@@ -16,18 +17,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from pilotlight.errors import InputError
-from pilotlight.events import Request
+from pilotlight.errors import InputError, UnsupportedMediaType
+from pilotlight.events import Request, is_utf8
 from pilotlight.function.decode import kind_of
 from pilotlight.function.inputs import File
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 PARTS = 1_000  # of one multipart form; its size is bounded by Lambda's payload
-
-
-class UnsupportedMediaType(InputError):
-    """A body of a content type that no parameter takes: 415 behind HTTP."""
 
 
 class Given(NamedTuple):
@@ -44,7 +41,7 @@ class Takers(NamedTuple):
     """Who takes what does not come by name, each "" for nobody.
 
     `sole` is the parameter that is alone with the request, `takes_object` says whether it asks for a JSON object;
-    `file` is the one that takes a single `File`.
+    `file` is the one that takes a single `File` or `Image`.
     """
 
     sole: str = ""
@@ -60,7 +57,7 @@ def given_by_body(request: Request, takers: Takers) -> dict[str, Given]:
     if kind == "application/json" or kind.endswith("+json"):
         return given_by_json(parsed(request.body), takers)
     if kind == FORM:
-        return _given_by_form(request.body, takers)
+        return _given_by_form(request, takers)
     if kind == MULTIPART:
         return given_by_texts(_multipart(request))
     return _given_by_content(request, kind, takers)
@@ -113,9 +110,12 @@ def _text(body: bytes) -> str:
         raise InputError(("body", f"not valid UTF-8 at byte {error.start}")) from None
 
 
-def _given_by_form(body: bytes, takers: Takers) -> dict[str, Given]:
+def _given_by_form(request: Request, takers: Takers) -> dict[str, Given]:
+    body = request.body
     if body.lstrip()[:1] == b"{":
         return given_by_json(parsed(body), takers)
+    if takers.file and not is_utf8(body):  # no form, but what `curl --data-binary @file` sends
+        return {takers.file: Given(File(body), takers.file)}
     from urllib.parse import parse_qsl
 
     try:

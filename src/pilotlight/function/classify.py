@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from math import exp
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pilotlight.errors import ModelError
+from pilotlight.function.labels import Label, softmax
 from pilotlight.function.textmodel import TextModel, floats
 
 if TYPE_CHECKING:
     import os
-
-
-class Label(NamedTuple):
-    """A class of the model, and how probable it is: a softmax over all classes."""
-
-    label: str
-    score: float
 
 
 class Classifier:
@@ -40,9 +33,7 @@ class Classifier:
         logits = floats(self._text.run([row], ["logits"])[0]).tolist()
         if len(logits) != len(self.labels):
             raise ModelError(f"running {self.model.path}: {len(logits)} logits for {len(self.labels)} labels")
-        highest = max(logits)
-        total = sum(exp(logit - highest) for logit in logits)
-        return Label(self.labels[logits.index(highest)], 1 / total)
+        return max(map(Label, self.labels, softmax(logits)), key=lambda label: label.score)
 
 
 class Embedder:

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, NamedTuple, get_args
 
 from pilotlight.errors import FunctionError, InputError
-from pilotlight.function.inputs import Body, File
+from pilotlight.function.inputs import Body, File, Image, ImageUrl
 from pilotlight.function.shapes import Shape, takes, takes_object
 
 Texts = Sequence[object]  # what came under one name: str, and File in a multipart form
@@ -47,16 +47,21 @@ def decoder(of: Shape) -> Decoder:
 
 
 def gathered(readers: Iterable[Callable[[], Any]]) -> list[Any]:
-    """The values of all readers. Raises one `InputError` with the problems of all that failed."""
+    """The values of all readers.
+
+    Raises one `InputError` with the problems of all that failed, of the class of theirs where they are of one.
+    """
     values: list[Any] = []
-    problems: list[tuple[str, str]] = []
+    errors: list[InputError] = []
     for read in readers:
         try:
             values.append(read())
         except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(*problems)
+            errors.append(error)
+    if errors:
+        kinds = {type(error) for error in errors}
+        kind = kinds.pop() if len(kinds) == 1 else InputError
+        raise kind(*(problem for error in errors for problem in error.problems))
     return values
 
 
@@ -245,6 +250,7 @@ def _union(of: Shape) -> Decoder:
     members = [decoder(shape) for shape in sorted(of.of, key=lambda shape: ranks.get(shape.kind, 0))]
     starts = None if takes(of, "any") else frozenset().union(*(member.starts or () for member in members))
     name = " | ".join(member.name for member in members)
+    is_picture = {shape.kind for shape in of.of} in ({"image", "null"}, {"image url", "null"})
 
     def read(value: Any, path: str) -> Any:
         fitting = [member for member in members if member.starts is None or type(value) in member.starts]
@@ -254,6 +260,8 @@ def _union(of: Shape) -> Decoder:
 
     def read_texts(texts: Texts, path: str) -> Any:
         shown = texts[-1]
+        if is_picture and shown not in ("", "null"):  # the reason why it is refused is its own
+            return members[0].text(texts, path)
         refused = _unreadable(path, name, shown) if isinstance(shown, str) else _refused(path, name, shown)
         return _first([partial(member.text, texts, path) for member in members], refused)
 
@@ -286,6 +294,41 @@ def _file(_: Shape) -> Decoder:
         return texts[-1]
 
     return Decoder("file", frozenset({str, File}), read, read_texts)
+
+
+def _image(_: Shape) -> Decoder:
+    def read(value: Any, path: str) -> Image:
+        return Image(value.content if isinstance(value, File) else _picture(value, path), path)
+
+    return Decoder("picture", frozenset({str, File}), read, lambda texts, path: read(texts[-1], path))
+
+
+def _picture(value: Any, path: str) -> bytes:
+    if isinstance(value, str) and value[:5] == "s3://":
+        from pilotlight import limits
+        from pilotlight.function import s3
+
+        try:
+            return s3.get(value, limits.PICTURE)
+        except InputError as error:
+            raise error.at(path) from None
+    if isinstance(value, str) and value[:5] == "data:":  # RFC 2397
+        head, _, value = value.partition(",")
+        if not head.endswith(";base64"):
+            raise InputError((path, "expected a data: URL of base64"))
+    try:
+        return binascii.a2b_base64("".join(value.split()), strict_mode=True)
+    except (AttributeError, ValueError):
+        raise InputError((path, "expected a picture as base64, a data: URL or s3://bucket/key")) from None
+
+
+def _image_url(_: Shape) -> Decoder:
+    def read(value: Any, path: str) -> ImageUrl:
+        if not isinstance(value, str):
+            raise _refused(path, "the URL of a picture", value)
+        return ImageUrl(value, path)
+
+    return Decoder("URL of a picture", frozenset({str}), read, lambda texts, path: read(texts[-1], path))
 
 
 def _body(_: Shape) -> Decoder:
@@ -347,5 +390,7 @@ _BUILDERS: dict[str, Callable[[Shape], Decoder]] = {
     "record": _record,
     "file": _file,
     "body": _body,
+    "image": _image,
+    "image url": _image_url,
     "rich": _rich,
 }

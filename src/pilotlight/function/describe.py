@@ -26,6 +26,7 @@ from pilotlight.function.signature import ASYNC_GENERATOR, GENERATOR, annotation
 
 _STREAMS = (AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator)
 _ANYTHING = "*/*"
+_PICTURE = "image/*"
 
 
 def describe(handler: object) -> dict[str, Any]:
@@ -71,11 +72,17 @@ def _media(binding: Binding) -> list[str]:
     takers = binding.takers
     if not shapes:
         return [_ANYTHING] if binding.bodies else []
-    if any("file" in (shape.kind, *(part.kind for part in shape.of)) for shape in shapes):
-        return [MULTIPART, JSON, *([_ANYTHING] if takers.file else [])]
+    kinds = {kind for shape in shapes for kind in (shape.kind, *(part.kind for part in shape.of))}
+    if kinds & {"file", "image"}:
+        return [MULTIPART, JSON, *([_whole(binding)] if takers.file else [])]
     if takers.takes_object:
         return [JSON]
     return [JSON, FORM, MULTIPART, *(["text/plain"] if takers.sole and takes(shapes[0], "str") else [])]
+
+
+def _whole(binding: Binding) -> str:
+    """What a body may be that is all for one parameter."""
+    return _PICTURE if takes(binding.fields[binding.takers.file].shape, "image") else _ANYTHING
 
 
 def _answer(result: object) -> str:

@@ -16,10 +16,9 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pilotlight import events
-from pilotlight.errors import InputError, InputTooLarge, ModelNotInstalled
+from pilotlight.errors import InputError, InputTooLarge, ModelNotInstalled, UnsupportedMediaType
 from pilotlight.events import Response
 from pilotlight.function.binding import Binding
-from pilotlight.function.bodies import UnsupportedMediaType
 from pilotlight.function.encode import checked, joined, json_response, opened, to_bare, to_response
 
 if TYPE_CHECKING:
@@ -38,8 +37,8 @@ _runner: "Runner | None" = None
 class Endpoint(Generic[_P, _R]):
     """A Lambda handler around `function`. Raises `errors.FunctionError` when the function's parameters cannot be bound.
 
-    Behind HTTP nothing is raised: a request that does not fit is 400 (415 for a content type that nothing takes, 413
-    for `errors.InputTooLarge`) with `{"message", "errors": [{"field", "reason"}], "requestId"}`; a model that is not
+    Behind HTTP nothing is raised: a request that does not fit is 400 (415 for what nothing here reads, 413 for
+    `errors.InputTooLarge`) with `{"message", "errors": [{"field", "reason"}], "requestId"}`; a model that is not
     installed is 503 with the command that installs it; any other exception is logged with its traceback and answered
     500. For a bare event `errors.InputError` and whatever the function raises go to the runtime, which reports them.
 

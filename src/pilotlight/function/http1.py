@@ -72,7 +72,7 @@ class Connection:
             self._socket.connect((endpoint.host, endpoint.port))  # create_connection would import IDNA, for 3 ms
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if endpoint.is_secure:
-                self._socket = _tls().wrap_socket(self._socket, server_hostname=endpoint.host)
+                self._socket = tls().wrap_socket(self._socket, server_hostname=endpoint.host)
         except BaseException:
             self._socket.close()
             raise
@@ -141,7 +141,8 @@ class Connection:
 
 def request(method: str, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
     """A request as it is sent, in one piece: with two, Nagle's rule would cost 40 ms."""
-    fields = {"Host": endpoint.authority, "User-Agent": "pilotlight", **headers, "Content-Length": str(len(body))}
+    length = {} if method == "GET" else {"Content-Length": str(len(body))}
+    fields = {"Host": endpoint.authority, "User-Agent": "pilotlight", **headers, **length}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"{method} {endpoint.path}{path} HTTP/1.1\r\n{head}\r\n".encode("latin-1", "replace") + body
 
@@ -149,7 +150,7 @@ def request(method: str, endpoint: Endpoint, path: str, headers: Mapping[str, st
 _contexts: "list[ssl.SSLContext]" = []
 
 
-def _tls() -> "ssl.SSLContext":
+def tls() -> "ssl.SSLContext":
     """One for the process: to read the certificates of the authorities takes 10 ms. AWS_CA_BUNDLE names others."""
     if not _contexts:
         import os

@@ -13,7 +13,19 @@ from pilotlight.function.signature import Parameter, fields
 JsonSchema = dict[str, Any]
 
 BINARY = {"type": "string", "contentEncoding": "base64", "contentMediaType": "application/octet-stream"}
-_TYPES = {"null": "null", "bool": "boolean", "int": "integer", "float": "number", "str": "string"}
+PICTURE = {**BINARY, "contentMediaType": "image/*"}
+_FIXED: dict[str, JsonSchema] = {
+    "any": {},
+    "null": {"type": "null"},
+    "bool": {"type": "boolean"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "str": {"type": "string"},
+    "file": BINARY,
+    "body": BINARY,
+    "image": PICTURE,
+    "image url": {"type": "string", "format": "uri"},
+}
 
 
 class _Schemas:
@@ -30,10 +42,6 @@ class _Schemas:
 
     def _bare(self, part: Shape) -> JsonSchema:
         match part.kind:
-            case "any":
-                return {}
-            case "file" | "body":
-                return dict(BINARY)
             case "list" | "tuple":
                 return {"type": "array", "items": self.of(part.of[0])}
             case "object":
@@ -47,7 +55,7 @@ class _Schemas:
             case "rich":
                 self._rich.append((part.annotation, {}))
                 return self._rich[-1][1]
-        return {"type": _TYPES[part.kind]}
+        return dict(_FIXED[part.kind])
 
     def _record(self, part: Shape) -> JsonSchema:
         record: Any = part.annotation

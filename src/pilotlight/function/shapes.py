@@ -7,12 +7,13 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeGuard, Union, get_args, get_origin
 
-from pilotlight.function.inputs import Body, File
+from pilotlight.function.inputs import Body, File, Image, ImageUrl
 from pilotlight.function.signature import fields
 
 
 class Shape(NamedTuple):
-    """`kind` is one of any, null, bool, int, float, str, list, tuple, object, union, literal, record, file, body, rich.
+    """`kind` is one of any, null, bool, int, float, str, list, tuple, object, union, literal, record, file, body,
+    image, image url, rich.
 
     `of` holds the item of a list, tuple or object (a JSON object with free keys), the members of a union, the fields
     of a record (a NamedTuple class). `annotation` is the type without what `Annotated` adds to it (a rich shape keeps
@@ -36,6 +37,8 @@ _SCALARS: dict[object, str] = {
     str: "str",
     File: "file",
     Body: "body",
+    Image: "image",
+    ImageUrl: "image url",
 }
 _CONTAINERS: dict[object, str] = {list: "list", tuple: "tuple", dict: "object"}
 _FREE = Shape("any", object)

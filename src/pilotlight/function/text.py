@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
-    from pilotlight.function.classify import Classifier, Embedder, Label
+    from pilotlight.function.classify import Classifier, Embedder
     from pilotlight.function.generate import Generator
+    from pilotlight.function.labels import Label
 
 __all__ = ["Answer", "Classifier", "Embedder", "Generator", "Label", "Reader"]
 
@@ -176,7 +177,7 @@ _HOMES = {
     "Generator": "pilotlight.function.generate",
     "Classifier": "pilotlight.function.classify",
     "Embedder": "pilotlight.function.classify",
-    "Label": "pilotlight.function.classify",
+    "Label": "pilotlight.function.labels",
 }
 
 

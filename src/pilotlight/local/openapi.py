@@ -105,7 +105,7 @@ def _content(kind: str, schema: Mapping[str, Any]) -> dict[str, object]:
     """A form carries files as they are, JSON as base64; text is one string; of bytes there is nothing to say."""
     if kind == "multipart/form-data":
         return {"schema": _without_base64(schema)}
-    if kind in ("*/*", "application/octet-stream"):
+    if kind in ("*/*", "image/*", "application/octet-stream"):
         return {}
     return {"schema": {"type": "string"} if kind == "text/plain" else schema}
 

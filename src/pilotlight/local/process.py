@@ -18,10 +18,12 @@ import msgspec
 
 import pilotlight
 from pilotlight import model_version
+from pilotlight.function import s3, url_fetch
 from pilotlight.function.model import VARIABLE
 from pilotlight.function.runtime import HANDLER, INVOKE_MODE, RECORDS
 from pilotlight.local.isolation import Level
 from pilotlight.project import Function
+from pilotlight.settings import Inputs
 
 ACCOUNT = "000000000000"
 _LOOP = "from pilotlight.function.runtime import main; main()"
@@ -86,7 +88,13 @@ def variables(
 
 def settings(function: Function) -> Mapping[str, str]:
     """The variables that the function's own settings make."""
-    return {**({VARIABLE: function.model} if function.model else {}), **function.environment}
+    model = {VARIABLE: function.model} if function.model else {}
+    return {**model, **_input_variables(function.inputs), **function.environment}
+
+
+def _input_variables(inputs: Inputs) -> Mapping[str, str]:
+    urls = {url_fetch.VARIABLE: ",".join(inputs.allow_urls)} if inputs.allow_urls else {}
+    return urls if inputs.buckets is msgspec.UNSET else {**urls, s3.VARIABLE: ",".join(inputs.buckets)}
 
 
 def _record_variables(function: Function) -> Mapping[str, str]:
