@@ -30,6 +30,8 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/throughput.py
 	.venv-train/bin/python benchmarks/faults.py
 	.venv-train/bin/python benchmarks/tables.py
+	.venv-train/bin/python benchmarks/pictures.py
+	.venv-train/bin/python benchmarks/vision.py
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py

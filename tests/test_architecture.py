@@ -31,8 +31,11 @@ REACHED_WHEN_TOUCHED = {("", "function"), ("events", "fronts")}  # the names tha
 
 SLOW = {"asyncio", "dataclasses", "datetime", "email", "http", "inspect", "logging", "pathlib", "ssl", "urllib"}
 LIBRARIES_INSIDE_FUNCTIONS = {"PIL", "msgspec", "multipart", "pillow_heif", "tokenizers"}
-NEVER = {"torch", "tensorflow", "numpy", "onnx", "onnxruntime", "boto3", "botocore", "pydantic"}
-ONE_MODULE = {"function/ort_module.py": {"numpy", "onnxruntime"}}  # imported where a wheel carries no plain library
+NEVER = {"torch", "tensorflow", "numpy", "onnx", "onnxruntime", "ai_edge_litert", "boto3", "botocore", "pydantic"}
+ONE_MODULE = {  # imported where a wheel carries no plain library
+    "function/ort_module.py": {"numpy", "onnxruntime"},
+    "function/litert_module.py": {"numpy", "ai_edge_litert"},
+}
 OWN_ENVIRONMENT = "optimize/exporters/scripts/"  # run by an interpreter that has the frameworks and not Pilotlight
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 MAY_EXIT = (  # what child processes run
@@ -178,7 +181,8 @@ TYPED = {
     *(".function.encode", ".function.endpoint", ".function.inputs", ".function.runtime", ".function.shapes"),
     *(".function.http1", ".function.runtime_client", ".function.signature", ".function.trace"),
 }
-WITH_MODEL = {".function.model", ".function.onnx", ".function.ort", ".limits"}
+WITH_MODEL = {".function.model", ".function.onnx", ".function.ort", ".function.session", ".limits"}
+WITH_PICTURE = {".function.pictures", ".limits"}
 TEXT = {".function.spans", ".function.text", ".function.textmodel", ".function.tokenizer", ".function.wordpiece"}
 
 
@@ -221,6 +225,28 @@ def test_what_a_cold_function_with_a_model_imports(tmp_path: Path) -> None:
     modules = cold("sentences", "inference/kim_cnn.handler", {"input": "A joy."}, tmp_path)
     assert ours(modules) == TYPED | WITH_MODEL
     assert others(modules) <= STANDARD | {"ctypes", "struct", "embedding", "tokens"}
+
+
+TAKES_A_PICTURE = """
+from pilotlight import Image, ImageUrl, endpoint
+
+@endpoint
+def handler(text: str, image: Image | None = None, url: ImageUrl | None = None) -> str:
+    return image.format if image else text
+"""
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC"  # 1 x 1
+
+
+def test_a_cold_function_loads_pillow_with_its_first_picture(tmp_path: Path) -> None:
+    (tmp_path / "look.py").write_text(TAKES_A_PICTURE)
+    modules = cold(str(tmp_path), "look.handler", {"text": "none"}, tmp_path / "cache")
+    assert ours(modules) == TYPED
+    assert others(modules) <= STANDARD | {"look"}
+    modules = cold(str(tmp_path), "look.handler", {"text": "one", "image": PICTURE}, tmp_path / "cache")
+    assert ours(modules) == TYPED | WITH_PICTURE
+    readers = {name for name in modules if name.endswith("ImagePlugin")}
+    assert readers == {"PIL.PngImagePlugin"}
+    assert {"numpy", "xml", "pillow_heif"} & others(modules) == set()
 
 
 def test_what_a_cold_reader_imports(tmp_path: Path) -> None:

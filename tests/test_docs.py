@@ -106,6 +106,16 @@ def test_the_how_to_on_word_vectors(tmp_path: Path) -> None:
     run_commands(page.replace(made, "true\n"), tmp_path / "reviews", SERVED)
 
 
+def test_the_how_to_on_pictures(tmp_path: Path, start_server: Callable[..., RunningServer]) -> None:
+    page = (ROOT / "docs" / "how-to" / "pictures.md").read_text(encoding="utf-8")
+    made = "pilotlight new minimal pictures\n"
+    assert page.count(made) == 1
+    run(made.split(), tmp_path)
+    write_files(page, tmp_path / "pictures")
+    server = start_server(tmp_path / "pictures", "--no-reload")
+    run_commands(page.replace(made, "true\n"), tmp_path / "pictures", server.url)
+
+
 def test_the_how_to_on_urls_of_pictures(tmp_path: Path, start_server: Callable[..., RunningServer]) -> None:
     page = (ROOT / "docs" / "how-to" / "image-urls.md").read_text(encoding="utf-8")
     made = "pilotlight new minimal pictures\n"

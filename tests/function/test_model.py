@@ -80,10 +80,12 @@ def test_a_missing_model_names_the_path_and_the_command_that_installs_it(tmp_pat
 
 
 def test_a_folder_without_a_model_names_what_is_expected(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=f"loading {tmp_path}: the folder holds no model.onnx") as caught:
+    with pytest.raises(
+        ModelError, match=f"loading {tmp_path}: the folder holds no model.onnx and no model.tflite"
+    ) as caught:
         Model(tmp_path)
     assert not isinstance(caught.value, ModelNotInstalled)
-    assert caught.value.hint == "name a folder that does, or an .onnx file"
+    assert caught.value.hint == "name a folder that does, or an .onnx or .tflite file"
 
 
 def test_a_damaged_model_is_refused(folder: Path) -> None:

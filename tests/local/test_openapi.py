@@ -9,7 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from pilotlight.function.describe import describe
 from pilotlight.function.endpoint import endpoint
-from pilotlight.function.inputs import File
+from pilotlight.function.inputs import File, Image, ImageUrl
 from pilotlight.local import openapi
 
 
@@ -31,6 +31,11 @@ Other = other()
 def qa(question: str, tags: list[str] | None = None, top: Annotated[int, "How many."] = 1) -> list[Answer]:
     """Answer a question."""
     return []
+
+
+@endpoint
+def look(image: Image | None = None, url: ImageUrl | None = None) -> str:
+    return ""
 
 
 @endpoint
@@ -116,6 +121,21 @@ def test_a_file_is_itself_in_a_form_and_base64_in_json() -> None:
     form = {"type": "object", "properties": {"image": image}, "required": ["image"]}
     encoded = {**form, "properties": {"image": {**image, "contentEncoding": "base64"}}}
     assert content == {"multipart/form-data": {"schema": form}, "application/json": {"schema": encoded}, "*/*": {}}
+
+
+def test_a_picture_is_a_body_of_its_own_too() -> None:
+    operation = document(([("POST", "/look")], "look", describe(look)))["paths"]["/look"]["post"]
+    null = {"type": "null"}
+    image = {"type": "string", "contentMediaType": "image/*"}
+    url = {"anyOf": [{"type": "string", "format": "uri"}, null], "default": None}
+    form = {"type": "object", "properties": {"image": {"anyOf": [image, null], "default": None}, "url": url}}
+    encoded = {"anyOf": [{**image, "contentEncoding": "base64"}, null], "default": None}
+    assert operation["requestBody"]["content"] == {
+        "multipart/form-data": {"schema": form},
+        "application/json": {"schema": {**form, "properties": {"image": encoded, "url": url}}},
+        "image/*": {},
+    }
+    assert sorted(operation["responses"]) == ["200", "400", "413", "415", "500"]
 
 
 def test_two_definitions_of_one_name() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from conftest import RunningServer, write
+from conftest import RunningServer, png, write
 
 pytestmark = pytest.mark.system
 
@@ -36,6 +36,20 @@ FILES = {
         def handler(upload: File) -> dict[str, object]:
             return {"name": upload.filename, "bytes": len(upload.content)}
     ''',
+    "inference/look.py": """
+        from pilotlight import Image, ImageUrl, endpoint
+
+        @endpoint
+        def handler(image: Image | None = None, url: ImageUrl | None = None) -> list[object]:
+            return [image.format, image.width, image.height] if image else [url]
+    """,
+    "inference/paint.py": """
+        from pilotlight import Image, Response, endpoint
+
+        @endpoint
+        def handler(image: Image) -> Response:
+            return Response(200, (("content-type", "image/png"),), image.content)
+    """,
     "inference/broken.py": "import nowhere\n\ndef handler(event, context): ...\n",
     "inference/nasty.py": '''
         """<img src=x onerror="document.title='owned'">"""
@@ -105,13 +119,13 @@ def page(browser: Browser, tmp_path: Path, start_server: Callable[..., RunningSe
     server = start_server(
         folder, "--isolation", "none", PILOTLIGHT_API_KEY_MOBILE=KEY
     )  # they wait for the test's files
-    for _ in range(8):
+    for _ in range(10):
         server.wait_for("described")
     errors: list[str] = []
     opened = browser.new_page()
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(server.url)
-    expect(opened.locator("article")).to_have_count(8)
+    expect(opened.locator("article")).to_have_count(10)
     yield opened
     opened.close()
     assert errors == []
@@ -152,6 +166,46 @@ def test_a_file_is_uploaded(page: Page, tmp_path: Path) -> None:
     size.locator("input[type=file]").set_input_files(upload)
     size.get_by_role("button", name="Send").click()
     expect(size.locator("pre")).to_have_text('{\n  "name": "picture.bin",\n  "bytes": 1280\n}')
+
+
+def test_a_picture_is_previewed_and_sent(page: Page, tmp_path: Path) -> None:
+    picture, text = tmp_path / "picture.png", tmp_path / "text.png"
+    picture.write_bytes(png(12, 7))
+    text.write_text("no picture")
+    look = card(page, "POST /look")
+    chooser, preview = look.locator("input[type=file]"), look.locator("label img")
+    expect(chooser).to_have_attribute("accept", "image/*")
+    expect(preview).to_be_hidden()
+    chooser.set_input_files(picture)
+    expect(preview).to_be_visible()
+    assert preview.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])") == [12, 7]
+    look.get_by_role("button", name="Send").click()
+    expect(look.locator("pre")).to_have_text(re.compile(r'\[\s*"PNG",\s*12,\s*7\s*\]'))
+    chooser.set_input_files(text)
+    expect(preview).to_be_hidden()
+    look.get_by_role("button", name="Send").click()
+    expect(look).to_contain_text("415 in")
+    expect(look.locator("pre")).to_contain_text("image: no picture of a format that is read here")
+
+
+def test_the_url_of_a_picture_is_a_field_for_urls(page: Page) -> None:
+    look = card(page, "POST /look")
+    expect(look.locator("[name=url]")).to_have_attribute("type", "url")
+    look.locator("[name=url]").fill("http://127.0.0.1:1/secret.png")
+    look.get_by_role("button", name="Send").click()
+    expect(look).to_contain_text("400 in")
+    expect(look.locator("pre")).to_contain_text('"field": "url"')
+
+
+def test_a_picture_that_is_the_answer_is_shown(page: Page, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(png(9, 5))
+    paint = card(page, "POST /paint")
+    paint.locator("input[type=file]").set_input_files(picture)
+    paint.get_by_role("button", name="Send").click()
+    expect(paint.locator("pre")).to_have_text(f"image/png, {len(png(9, 5))} bytes")
+    shown = paint.locator("form > div img")
+    assert shown.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])") == [9, 5]
 
 
 def test_a_function_that_does_not_load_says_why(page: Page) -> None:

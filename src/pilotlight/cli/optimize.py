@@ -5,17 +5,16 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pilotlight.cli import output, progress
+from pilotlight.errors import UsageError
 from pilotlight.optimize import tasks
 from pilotlight.optimize.progress import Progress
 from pilotlight.values import Timing
-
-if TYPE_CHECKING:
-    from pilotlight.optimize.pipeline import Options
 
 
 @click.command(
@@ -24,15 +23,19 @@ if TYPE_CHECKING:
         "pilotlight optimize hf://org/name@main --task text-classification --out models/tone",
         "pilotlight optimize encoder.onnx --task sentence-embedding --out models/encoder --precision int8",
         "pilotlight optimize ./my-reader --task question-answering --out models/qa --samples dev.jsonl --max-loss 0.3",
+        "pilotlight optimize xception.keras --task image-classification --preprocess inception --resample nearest"
+        " --samples photos --labels labels.txt --out models/clothing",
+        "pilotlight optimize saved_model --task image-classification --format tflite --samples photos --out m",
     )
 )
 @click.argument("source")
-@click.option("--task", required=True, help=f"What the model is for: {', '.join(tasks.TASKS)}.")
+@click.option("--task", required=True, help=f"What the model is for: {', '.join([*tasks.TASKS, *tasks.PICTURES])}.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The model folder to write.")
 @click.option(
     "--samples",
     type=click.Path(path_type=Path),
-    help='JSON lines to compare answers on, such as {"question", "context", "answers"}.  [default: bundled ones]',
+    help='JSON lines to compare answers on, such as {"question", "context", "answers"}; of a picture model a folder of '
+    "pictures, one folder inside for each label if you like.  [default: bundled ones, of texts only]",
 )
 @click.option(
     "--precision",
@@ -58,6 +61,40 @@ if TYPE_CHECKING:
     show_default=True,
     help="Points of the task's measure that int8 may lose.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "tflite"]),
+    default="onnx",
+    show_default=True,
+    help="Pictures: what is written. tflite is for Keras, SavedModels and .tflite itself.",
+)
+@click.option(
+    "--preprocess",
+    default="none",
+    show_default=True,
+    help="Pictures: what the graph does with pixels of 0 to 255. none; unit: / 255; inception: / 127.5 - 1; "
+    "torchvision: mean and deviation of ImageNet.",
+)
+@click.option("--labels", type=click.Path(path_type=Path), help="Pictures: a text file, one label a line, in order.")
+@click.option("--size", type=click.IntRange(0), default=0, help="Pictures: of a model that takes any size.")
+@click.option(
+    "--resample",
+    type=click.Choice(["nearest", "box", "bilinear", "bicubic", "lanczos"]),
+    default="bilinear",
+    show_default=True,
+    help="Pictures: how one is brought to the model's size, as its trainer did.",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(["stretch", "crop"]),
+    default="stretch",
+    show_default=True,
+    help="Pictures: stretched to the size whatever the proportions, or the middle cut out.",
+)
+@click.option(
+    "--resize", type=click.IntRange(0), default=0, help="Pictures: the shorter side before the middle is cut out."
+)
 @click.option("--force", is_flag=True, help="Replace the model folder that is at --out.")
 @click.option("--fresh", is_flag=True, help="Start anew instead of going on with a run that was broken off.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
@@ -75,21 +112,23 @@ def optimize(
     fresh: bool,
     dry_run: bool,
     as_json: bool,
+    **pictures: Any,
 ) -> None:
     """Turn a trained model into a small, fast model folder, and report what that changed.
 
-    SOURCE is a folder of transformers, hf://org/name, hf://org/name@revision, a .pt2 or an .onnx file. The graph is
-    optimised offline and its weights quantised to int8 as far as the answers to samples stay the same; else nothing is
-    written. A run that was broken off goes on where it was.
+    SOURCE is a folder of transformers, hf://org/name, hf://org/name@revision, a .pt2 or an .onnx file; of a picture
+    model a .keras, .tflite, .pt2 or .onnx file, or the folder of a SavedModel. The graph is optimised offline and its
+    weights quantised to int8 as far as the answers to samples stay the same; else nothing is written. A run that was
+    broken off goes on where it was.
     """
-    from pilotlight.optimize import pipeline  # what it brings along is not for the start of every other command
-
-    options = pipeline.Options(
-        source, task, out, samples, precision, prefer, min_agreement, max_loss, force, fresh, _command()
-    )
+    common = {
+        **{"source": source, "task": task, "out": out, "samples": samples, "precision": precision, "prefer": prefer},
+        **{"agreement": min_agreement, "loss": max_loss, "force": force, "fresh": fresh, "command": _command()},
+    }
+    pipeline, options = _chosen(task, common, pictures)
     pipeline.check(options)
     if dry_run:
-        _plan(options, as_json)
+        _plan(pipeline.plan(options), as_json)
         return
     try:
         with progress.shown() as shown:
@@ -101,6 +140,24 @@ def optimize(
         output.record(**made)
     else:
         _show(made)
+
+
+def _chosen(task: str, common: dict[str, Any], pictures: dict[str, Any]) -> tuple[Any, Any]:
+    """The pipeline of the task, and its options. UsageError for options of pictures where texts are read."""
+    if task in tasks.PICTURES:
+        from pilotlight.optimize.pictures import pipeline as of_pictures
+
+        return of_pictures, of_pictures.Options(**common, format=pictures.pop("form"), **pictures)
+
+    from pilotlight.optimize import pipeline  # what it brings along is not for the start of every other command
+
+    context = click.get_current_context()
+    given = [name for name in pictures if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    tasks.find(task)
+    if given:
+        name = "format" if given[0] == "form" else given[0]
+        raise UsageError(f"--{name} is for pictures, and {task} reads texts", "leave it out, or choose another --task")
+    return pipeline, pipeline.Options(**common)
 
 
 def _time(model: Path, feeds: Mapping[str, tuple[str, tuple[int, ...]]], runs: int, shown: Progress) -> Timing:
@@ -122,15 +179,12 @@ def _named(word: str) -> str:
     return f"{option}{given}{Path(os.path.abspath(Path(value).expanduser())).name}"
 
 
-def _plan(options: "Options", as_json: bool) -> None:
-    from pilotlight.optimize import pipeline
-
-    plan = pipeline.plan(options)
+def _plan(plan: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         output.record(**plan)
         return
     output.line(f"Source    {plan['source']}")
-    output.line(f"Task      {plan['task']}: {tasks.TASKS[options.task].description}")
+    output.line(f"Task      {plan['task']}: {tasks.find(plan['task']).description}")
     output.line(f"Samples   {plan['samples']}")
     if plan["environment"]:
         output.line(f"Makes     {plan['environment']}")
@@ -144,7 +198,7 @@ def _show(made: Mapping[str, Any]) -> None:
     machine = made["machine"]
     output.line(f"\nFidelity over {made['fidelity']['samples']['count']} samples\n")
     _table([("", "fp32 graph to original", "final to fp32"), *report.fidelity_rows(made)])
-    output.line(f"\nOn {machine['cpus']} vCPU of {machine['processor']}, {made['tokens']} tokens\n")
+    output.line(f"\nOn {machine['cpus']} vCPU of {machine['processor']}, {report.shown(made)}\n")
     _table([("", "before", "after", ""), *report.rows(made)])
     if made["graph"]["note"]:
         output.line(f"\nThe graph: {made['graph']['note']}.")

@@ -7,14 +7,14 @@ from math import exp, isfinite
 from typing import TYPE_CHECKING
 
 from pilotlight.errors import InputError, InputTooLarge, ModelError
-from pilotlight.function.onnx import shaped
+from pilotlight.function.session import shaped
 from pilotlight.function.textmodel import HINT, TextModel, floats, tensor, well_formed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pilotlight.function.onnx import TensorInfo
+    from pilotlight.function.session import TensorInfo
     from pilotlight.function.tokenizer import Tokenizer
 
     Choose = Callable[[Sequence[float]], int]

@@ -58,7 +58,7 @@ class Image:
     __slots__ = ("_orientation", "content", "field", "format", "height", "width")
 
     def __init__(self, content: bytes, field: str = "image") -> None:
-        from pilotlight.function.image import read_header
+        from pilotlight.function.pictures import read_header
 
         self.content = content
         self.field = field
@@ -70,7 +70,7 @@ class Image:
         Of an animation it is the first frame. CMYK is converted without profiles, of 16 bits the upper 8 are taken.
         Raises `errors.InputError` for a damaged picture.
         """
-        from pilotlight.function.image import decoded
+        from pilotlight.function.pictures import decoded
 
         picture: PIL.Image.Image = decoded(self.content, self.format, self._orientation, self.field)
         return picture
@@ -96,7 +96,7 @@ class Image:
         Raises `ValueError` for sizes and names that cannot be, `errors.InputError` for a damaged picture,
         `errors.InputTooLarge` for one so narrow that it cannot be brought to the size.
         """
-        from pilotlight.function.image import Size, resized
+        from pilotlight.function.pictures import Size, resized
 
         size = Size(width, height, resample, fit, resize, draft)
         return resized(self.content, self.format, self._orientation, self.field, size)

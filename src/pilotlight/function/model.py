@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-FILE = "model.onnx"
+    from pilotlight.function.session import Session
+
+FILES = ("model.onnx", "model.tflite")
+"""What a folder may hold; the first that is there is taken."""
 SETTINGS = "model.json"
 FORMAT = 1
 VARIABLE = "PILOTLIGHT_MODEL"
@@ -23,13 +26,13 @@ _AGAIN = "the file is damaged: install the model again, or convert it again"
 
 
 class Model:
-    """A model folder, which holds `model.onnx`, or an `.onnx` file; loaded when this is made.
+    """A model folder, which holds `model.onnx` or else `model.tflite`, or such a file; loaded when this is made.
 
     A relative path begins at the function's code (`LAMBDA_TASK_ROOT`), or at the working directory where that is not
     set. `install` is the command that puts a model there which does not ship with the project. `settings` is what the
     folder's `model.json` says, {} where there is none. `threads`, `options` and `optimize` are those of `onnx.Session`;
-    the latter two come from the settings unless they are given. `load_seconds` is what loading took, the runtime
-    included.
+    the latter two come from the settings unless they are given, and are nothing to a model of TensorFlow Lite.
+    `load_seconds` is what loading took, the runtime included.
 
     Raises `ModelNotInstalled` when nothing is at `path`, `ModelError` when it cannot be loaded.
     """
@@ -48,22 +51,31 @@ class Model:
         self.settings = _read(settings) if settings else {}
         _check_sizes(os.path.dirname(self.path), self.settings)
         saved_optimize, saved_options = _session(self.settings, settings)
-
-        from pilotlight.function.onnx import Session
-
-        self._session = Session(
+        self._session = _loaded(
             self.path,
-            threads=threads,
-            options=saved_options if options is None else options,
-            optimize=saved_optimize if optimize is None else optimize,
+            threads,
+            saved_options if options is None else options,
+            saved_optimize if optimize is None else optimize,
         )
         self.inputs = self._session.inputs
         self.outputs = self._session.outputs
         self.load_seconds = perf_counter() - started
 
     def run(self, feeds: Mapping[str, ReadableBuffer], outputs: Sequence[str] | None = None) -> dict[str, memoryview]:
-        """One buffer for each input -> a view for each output, or for those named; see `onnx.Session.run`."""
+        """One buffer for each input -> a view for each output, or for those named; see `session.Session.run`."""
         return self._session.run(feeds, outputs)
+
+
+def _loaded(path: str, threads: int | None, options: Mapping[str, str], optimize: bool) -> Session:
+    """By the engine that the file's name asks for; one without a known name is taken for ONNX."""
+    if path.endswith(".tflite"):
+        from pilotlight.function import litert
+
+        return litert.Session(path, threads=threads)
+
+    from pilotlight.function import onnx
+
+    return onnx.Session(path, threads=threads, options=options, optimize=optimize)
 
 
 def _located(path: str, install: str) -> tuple[str, str]:
@@ -74,10 +86,12 @@ def _located(path: str, install: str) -> tuple[str, str]:
         raise ModelNotInstalled(f"loading {path}: there is no model", hint)
     if not os.path.isdir(path):
         return path, ""
-    file, settings = os.path.join(path, FILE), os.path.join(path, SETTINGS)
-    if not os.path.isfile(file):
-        raise ModelError(f"loading {path}: the folder holds no {FILE}", "name a folder that does, or an .onnx file")
-    return file, settings if os.path.isfile(settings) else ""
+    settings = os.path.join(path, SETTINGS)
+    for file in (os.path.join(path, name) for name in FILES):
+        if os.path.isfile(file):
+            return file, settings if os.path.isfile(settings) else ""
+    hint = "name a folder that does, or an .onnx or .tflite file"
+    raise ModelError(f"loading {path}: the folder holds no {' and no '.join(FILES)}", hint)
 
 
 def _read(file: str) -> dict[str, Any]:

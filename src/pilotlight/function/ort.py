@@ -11,19 +11,18 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from ctypes import byref, c_char_p, c_int, c_int64, c_size_t, c_ssize_t, c_void_p
+from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
 from functools import cache
 from math import prod
 from struct import calcsize
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pilotlight.errors import ModelError
+from pilotlight.function.session import NO_NUMBERS, Dimensions, Owned, TensorInfo, address, shaped
 from pilotlight.function.trace import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from _typeshed import ReadableBuffer
 
     Status = Callable[..., int | None]
     Release = Callable[[int | None], None]
@@ -44,40 +43,8 @@ HINTS = {
     7: "the file is damaged or is no ONNX model: copy or export it again",  # ORT_INVALID_PROTOBUF
     9: 'the model needs a newer ONNX Runtime: pip install --upgrade "pilotlight[onnx]"',  # ORT_NOT_IMPLEMENTED
 }
-NO_NUMBERS = "export the model with tensors of bool, int8 to uint64, float16, float32 or float64"
 
 Function = ctypes.CFUNCTYPE(c_void_p)  # one class for all: result and arguments are set on each function
-Dimensions = c_int64 * 64  # as many as memoryview takes
-
-
-class TensorInfo(NamedTuple):
-    """An input or an output of a model.
-
-    `dtype` is a format character of `struct` and `memoryview` ("f" float32, "q" int64, "?" bool, "e" float16, ...).
-    In `shape` a number is fixed, a name or None may be any size; () is a scalar, or a tensor of unknown rank.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...]
-
-
-class Owned:
-    """A pointer to something the runtime made; released with the last reference to it.
-
-    In a child made by fork it is left alone: releasing a session there would wait for threads that do not exist.
-    """
-
-    __slots__ = ("_release", "pid", "pointer")
-
-    def __init__(self, pointer: int, release: Release) -> None:
-        self.pointer = pointer
-        self.pid = os.getpid()
-        self._release = release
-
-    def __del__(self, getpid: Callable[[], int] = os.getpid) -> None:  # module globals may be gone at exit
-        if self.pid == getpid():
-            self._release(self.pointer)
 
 
 class Runtime:
@@ -304,55 +271,3 @@ def _function_table(library: str) -> ctypes.Array[c_void_p]:
     base.restype = c_void_p
     get_api = ctypes.CFUNCTYPE(c_void_p, ctypes.c_uint32)(c_void_p.from_address(base()).value or 0)
     return (c_void_p * FUNCTIONS).from_address(get_api(API_VERSION))
-
-
-class _Buffer(ctypes.Structure):
-    """`Py_buffer`, in Python's stable ABI since 3.11."""
-
-    _fields_ = (
-        ("buf", c_void_p),
-        ("obj", c_void_p),
-        ("len", c_ssize_t),
-        ("itemsize", c_ssize_t),
-        ("readonly", c_int),
-        ("ndim", c_int),
-        ("format", c_char_p),
-        ("shape", c_void_p),
-        ("strides", c_void_p),
-        ("suboffsets", c_void_p),
-        ("internal", c_void_p),
-    )
-
-
-# functions of Python itself; prototypes of our own, since attributes of ctypes.pythonapi are shared by all who use it
-_get_buffer = ctypes.PYFUNCTYPE(c_int, ctypes.py_object, c_void_p, c_int)(("PyObject_GetBuffer", ctypes.pythonapi))
-_release_buffer = ctypes.PYFUNCTYPE(None, c_void_p)(("PyBuffer_Release", ctypes.pythonapi))
-_view_of_buffer = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p)(("PyMemoryView_FromBuffer", ctypes.pythonapi))
-_nothing = ctypes.create_string_buffer(1)
-_formats = {dtype: dtype.encode() for dtype in ELEMENT_TYPES}
-
-
-def address(view: memoryview) -> int:
-    """Where the memory of a contiguous view begins, read-only memory too, which ctypes has no call for."""
-    buffer = _Buffer()
-    _get_buffer(view, byref(buffer), 0)
-    start: int | None = buffer.buf
-    _release_buffer(byref(buffer))
-    return start or 0
-
-
-def shaped(data: ReadableBuffer, dtype: str, shape: Sequence[int]) -> memoryview:
-    """A view of `data` as a tensor."""
-    if 0 in shape:
-        return _empty(dtype, shape)
-    view: memoryview = memoryview(data).cast("B").cast(dtype, shape)  # type: ignore[call-overload]
-    return view
-
-
-def _empty(dtype: str, shape: Sequence[int]) -> memoryview:
-    """A view without elements, which `memoryview.cast` does not make."""
-    sizes, form = Dimensions(*shape), _formats[dtype]
-    buffer = _Buffer(buf=ctypes.addressof(_nothing), itemsize=calcsize(dtype), ndim=len(shape), format=form)
-    buffer.shape = ctypes.addressof(sizes)
-    view: memoryview = _view_of_buffer(byref(buffer))
-    return view

@@ -11,7 +11,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import ModelError
-from pilotlight.function.ort import HINTS, LOG_ERROR, NO_NUMBERS, TensorInfo, shaped
+from pilotlight.function.ort import HINTS, LOG_ERROR
+from pilotlight.function.session import NO_NUMBERS, TensorInfo, shaped
 from pilotlight.function.trace import span
 
 if TYPE_CHECKING:

@@ -129,6 +129,9 @@ def _responses(description: Mapping[str, Any]) -> dict[str, object]:
         responses["429"] = {"description": "The API key has made too many requests.", "content": error}
     if description.get("raw"):
         return responses
+    if "image/*" in description.get("media", ()):
+        responses["413"] = {"description": "The picture has too many bytes or pixels.", "content": error}
+        responses["415"] = {"description": "It is no picture of a format that is read here.", "content": error}
     return {
         **responses,
         "400": {"description": "The request does not fit: which field, and why.", "content": error},

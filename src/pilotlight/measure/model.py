@@ -18,7 +18,7 @@ _CHILD = "from pilotlight.measure.timed import main; main()"
 
 
 class Feed(NamedTuple):
-    """An input made up for timing: `dtype` is "int64" or "float32", every element is `value`."""
+    """An input made up for timing: `dtype` is "int64", "float32" or "uint8", every element is `value`."""
 
     dtype: str
     shape: tuple[int, ...]

@@ -12,10 +12,10 @@ from typing import Any
 
 from pilotlight.errors import ModelError
 from pilotlight.function.model import Model
-from pilotlight.function.ort import shaped
+from pilotlight.function.session import shaped
 
 _RUNS, _SECONDS = 50, 2.0
-_TYPES = {"int64": "q", "float32": "f"}
+_TYPES = {"int64": "q", "float32": "f", "uint8": "B"}
 
 
 def main() -> None:

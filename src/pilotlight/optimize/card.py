@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pilotlight.optimize import report
-from pilotlight.optimize.tasks import TASKS
+from pilotlight.optimize import report, tasks
 
 
 def write(made: Mapping[str, Any], own: Path) -> str:
@@ -20,9 +19,13 @@ def write(made: Mapping[str, Any], own: Path) -> str:
 def _head(made: Mapping[str, Any]) -> str:
     return (
         f"# {made['source']['name']}\n\n"
-        f"A model that {TASKS[made['task']].description} (`{made['task']}`), for Pilotlight: an ONNX graph that was "
-        f"optimised offline, {made['parameters']:,} parameters, weights in {report.weights(made)}.\n"
+        f"A model that {tasks.find(made['task']).description} (`{made['task']}`), for Pilotlight: {_what(made)}, "
+        f"{made['parameters']:,} parameters, weights in {report.weights(made)}.\n"
     )
+
+
+def _what(made: Mapping[str, Any]) -> str:
+    return "a file of TensorFlow Lite" if report.is_lite(made) else "an ONNX graph that was optimised offline"
 
 
 def _origin(made: Mapping[str, Any]) -> str:
@@ -54,9 +57,9 @@ def _cost(made: Mapping[str, Any]) -> str:
     machine = made["machine"]
     rows = _table(("", "before", "after", ""), report.rows(made))
     return (
-        f"## Size and time\n\nOn {machine['cpus']} vCPU of {machine['processor']}, {made['tokens']} tokens, page "
+        f"## Size and time\n\nOn {machine['cpus']} vCPU of {machine['processor']}, {report.shown(made)}, page "
         "cache warm. Before: the source's own framework, with all that it needs on the disk. After: this folder with "
-        "ONNX Runtime's library; Python itself counts in neither.\n\n"
+        f"{'LiteRT' if report.is_lite(made) else 'ONNX Runtime'}'s library; Python itself counts in neither.\n\n"
         f"{rows}\n\nMemory after: {made['after']['pss_mb']:.0f} MB.\n"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pilotlight.errors import FidelityError, InputError, UsageError
 from pilotlight.function.text import Classifier, Generator, Reader
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
     Answering = Callable[[Sample], str]
 
+    class Compared(Protocol):
+        """A text or a picture that models are compared on."""
+
+        @property
+        def right(self) -> tuple[str, ...]: ...
+        @property
+        def title(self) -> str: ...
+
+
 SAME = 1e-3
 """The largest difference of two fp32 graphs, as a share of the largest output, that counts as rounding."""
 CONTINUED = 24
@@ -29,12 +38,14 @@ AGREEMENT = {
     "question-answering": 0.9,
     "text-classification": 0.95,
     "text-generation": 0.8,
+    "image-classification": 0.95,
     **dict.fromkeys(VECTORS, 0.98),
 }
 """The least agreement by default; docs/decisions/0008-how-models-are-optimised.md says why."""
 METRICS: Mapping[str, Mapping[str, Callable[[Sequence[str], Sequence[Sequence[str]]], float]]] = {
     "question-answering": {"exact_match": metrics.exact_match, "f1": metrics.f1},
     "text-classification": {"accuracy": metrics.accuracy},
+    "image-classification": {"accuracy": metrics.accuracy},
 }
 
 
@@ -77,7 +88,7 @@ class Gate:
         """Points that may be lost. One sample counts 100 / `labelled` points: a change of one shows nothing."""
         return max(self.loss, 100 / labelled) if labelled else self.loss
 
-    def reason(self, compared: Comparison, samples: Sequence[Sample]) -> str:
+    def reason(self, compared: Comparison, samples: Sequence[Compared]) -> str:
         """Why `compared` does not pass, "" when it does."""
         if compared.agreement < self.agreement - ROUNDING:
             sample = samples[compared.differing].title
@@ -104,7 +115,7 @@ def stage(folder: Path, task: str, samples: Iterable[Sample], feeds: Iterable[Fe
     return Stage(outputs.run(folder, feeds), _answers(folder, task, samples))
 
 
-def compare(before: Stage, after: Stage, task: str, samples: Sequence[Sample]) -> Comparison:
+def compare(before: Stage, after: Stage, task: str, samples: Sequence[Compared]) -> Comparison:
     difference = outputs.difference(before.outputs, after.outputs)
     shares = _shares(before, after, task)
     agreement = min(shares) if task in VECTORS else sum(shares) / len(shares)
@@ -119,7 +130,9 @@ def compare(before: Stage, after: Stage, task: str, samples: Sequence[Sample]) -
     )
 
 
-def check_same(before: Sequence[Outputs], after: Sequence[Outputs], what: str, samples: Sequence[Sample]) -> Difference:
+def check_same(
+    before: Sequence[Outputs], after: Sequence[Outputs], what: str, samples: Sequence[Compared]
+) -> Difference:
     """The difference of two fp32 models. FidelityError when it is more than rounding."""
     difference = outputs.difference(before, after)
     if not difference.relative <= SAME:
@@ -163,7 +176,7 @@ def _common(one: str, other: str) -> float:
     return same / longest if longest else 1.0
 
 
-def _measured(found: Stage, task: str, samples: Sequence[Sample], right: Sequence[int]) -> dict[str, float]:
+def _measured(found: Stage, task: str, samples: Sequence[Compared], right: Sequence[int]) -> dict[str, float]:
     if not right or task not in METRICS:
         return {}
     predictions, answers = [found.answers[at] for at in right], [samples[at].right for at in right]

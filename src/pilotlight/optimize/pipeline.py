@@ -146,15 +146,15 @@ def optimize(options: Options, time: Time, progress: Progress) -> dict[str, Any]
     found = samples.read(options.samples, options.task)
     progress.say(f"reading {options.source}")
     source = resolve(options.source, progress)
-    with place.held(place.resolve(options.out)) as folder, _writing(folder):
+    with place.held(place.resolve(options.out)) as folder, writing(folder):
         check(options)  # again, by what is there now that no other run writes it
-        key = f"{pilotlight.__version__} {options.task} {state.digest_of(source.path)} {_libraries()}"
+        key = f"{pilotlight.__version__} {options.task} {state.digest_of(source.path)} {libraries()}"
         run = Run(options, source, found, state.Work(folder, key, options.fresh), time, progress)
         return _finish(run, _steps(run))
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """What the system refuses, such as space on a full disk, as an error that says where and how to go on."""
     try:
         yield
@@ -303,17 +303,21 @@ def _middle_first(feeds: Sequence[Feeds]) -> list[int]:
 
 
 def _finish(run: Run, done: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Report and card beside the model, and the whole into its place."""
-    model, out = place.copy(run.folder("layout") / "model", run.work.folder), place.resolve(run.options.out)
     written = report.make(run.options, run.source, run.export(), run.gate, len(run.samples), done)
+    return finish(written, run.folder("layout") / "model", run.work.folder, run.options.out, run.source.path)
+
+
+def finish(written: Mapping[str, Any], made: Path, work: Path, given: Path, source: Path) -> dict[str, Any]:
+    """Report and card beside the model `made`, and the whole into its place `given`."""
+    model, out = place.copy(made, work), place.resolve(given)
     text = json.dumps(written, indent=2, ensure_ascii=False, allow_nan=False)
     (model / "report.json").write_text(f"{text}\n", encoding="utf-8")
-    own = run.source.path / "README.md" if run.source.path.is_dir() else run.source.path.with_name("README.md")
+    own = source / "README.md" if source.is_dir() else source.with_name("README.md")
     (model / "README.md").write_text(card.write(written, own), encoding="utf-8")
     place.replace(model, out)
-    shutil.rmtree(run.work.folder, ignore_errors=True)
-    return {**written, "out": str(run.options.out), "files": report.files(out)}
+    shutil.rmtree(work, ignore_errors=True)
+    return {**written, "out": str(given), "files": report.files(out)}
 
 
-def _libraries() -> str:
+def libraries() -> str:
     return " ".join(f"{name} {needed(name).__version__}" for name in ("numpy", "onnx", "onnxruntime"))

@@ -7,16 +7,28 @@ import platform
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pilotlight
+from pilotlight.function import litert
 from pilotlight.function.ort import find_library
+from pilotlight.optimize.tasks import PICTURES
 
 if TYPE_CHECKING:
-    from pilotlight.optimize.exporters import Export
     from pilotlight.optimize.fidelity import Gate
     from pilotlight.optimize.pipeline import Options
     from pilotlight.optimize.source import Source
+
+    class Exported(Protocol):
+        """What is known of an exported model, whatever it reads."""
+
+        @property
+        def parameters(self) -> int: ...
+        @property
+        def versions(self) -> Mapping[str, str]: ...
+        @property
+        def license(self) -> str: ...
+
 
 FORMAT = 1
 
@@ -24,13 +36,14 @@ FORMAT = 1
 def make(
     options: Options,
     source: Source,
-    export: Export,
+    export: Exported,
     gate: Gate,
     count: int,
     done: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """`done` is what each step of the pipeline gave, `count` the number of samples. What is no number is None."""
     compared, timing, before = done["layout"]["final"], done["measure"]["timing"], done["reference"]
+    measured = {name: value for name, value in done["measure"].items() if name not in ("timing", "lite")}
     found = {
         "format": FORMAT,
         "task": options.task,
@@ -47,8 +60,8 @@ def make(
             "final": compared,
         },
         "before": {"cold_ms": before["cold_ms"], "p50_ms": before["warm_ms"], "bytes": before["disk_bytes"]},
-        "after": {**timing, "runtime_bytes": runtime_bytes()},
-        "tokens": done["measure"]["tokens"],
+        "after": {**timing, "runtime_bytes": runtime_bytes(done["measure"].get("lite", False))},
+        **measured,
         "machine": machine(),
         "versions": {**export.versions, **versions()},
     }
@@ -66,6 +79,16 @@ def _finite(value: Any) -> Any:
         case list() | tuple():
             return [_finite(each) for each in value]
     return value
+
+
+def is_lite(report: Mapping[str, Any]) -> bool:
+    """Whether the model is a file of TensorFlow Lite."""
+    return bool(report.get("model") == "model.tflite")
+
+
+def shown(report: Mapping[str, Any]) -> str:
+    """How large the input was that was timed."""
+    return f"{report['tokens']} tokens" if "tokens" in report else f"{report['pixels']} pixels"
 
 
 def weights(report: Mapping[str, Any]) -> str:
@@ -105,6 +128,8 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def _tokenizer(report: Mapping[str, Any]) -> str:
     """Of transformers the tokenizer is loaded with the model; the finished model is timed without."""
+    if report["task"] in PICTURES:
+        return "decoding not included"
     return "tokenizer loaded before only" if report["source"]["kind"] == "transformers" else "tokenizer not included"
 
 
@@ -126,9 +151,9 @@ def _short(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.3g}"
 
 
-def runtime_bytes() -> int:
-    """Of ONNX Runtime's library, which is all of it that serving loads."""
-    library = find_library()
+def runtime_bytes(lite: bool = False) -> int:
+    """Of the library of ONNX Runtime or LiteRT, which is all of it that serving loads."""
+    library = litert.find_library() if lite else find_library()
     return Path(library).stat().st_size if library else 0
 
 

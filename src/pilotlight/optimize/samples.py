@@ -15,7 +15,7 @@ from pilotlight.optimize.tasks import IDS, MASK, PAST, POSITIONS, TYPES
 from pilotlight.optimize.tools import needed
 
 if TYPE_CHECKING:
-    from pilotlight.function.onnx import TensorInfo
+    from pilotlight.function.session import TensorInfo
     from pilotlight.optimize.outputs import Feeds
 
 BUNDLED = Path(__file__).parent / "samples"

@@ -9,7 +9,8 @@ from pilotlight.errors import SourceError
 from pilotlight.optimize import environment, worker
 from pilotlight.optimize.progress import Progress
 
-Kind = Literal["transformers", "pt2", "onnx"]
+Kind = Literal["transformers", "pt2", "onnx", "keras", "savedmodel", "tflite"]
+"""The last three are of pictures: `pictures.source` finds them."""
 
 HUB = "hf://"
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+|[\w.-]+")  # a few old models have no organisation

@@ -4,6 +4,8 @@ A task names the tensors that the graph takes and gives; what the exporter runs 
 in `exporters/scripts/wrappers.py`, on the model that `HEADS` of `checkpoints.py` there loads. What it is compared on is
 its entry in `samples.FIELDS`, a file of bundled samples, and in `fidelity.AGREEMENT`; one that does not give vectors
 answers by its entry in `fidelity.ANSWERING`. `tests/optimize/test_source.py` asks for all of these.
+
+Tasks that read pictures are a kind of their own, `PICTURES`: their scripts are `exporters/scripts/picture_*.py`.
 """
 
 from collections.abc import Mapping
@@ -52,12 +54,22 @@ _TASKS = (
     ),
 )
 TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _TASKS})
+"""Those that read texts."""
+PICTURES: Mapping[str, Task] = MappingProxyType(
+    {
+        "image-classification": Task(
+            "image-classification", "scores a picture for each label", ("pixels",), {"logits": 2}
+        )
+    }
+)
+"""Those that read pictures: `pictures.pipeline` is theirs."""
 
 
 def find(name: str) -> Task:
     """The task of that name; UsageError, with the nearest name, when there is none."""
-    if task := TASKS.get(name):
+    every = {**TASKS, **PICTURES}
+    if task := every.get(name):
         return task
-    near = get_close_matches(name, TASKS, 1)
+    near = get_close_matches(name, every, 1)
     guess = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"unknown task {name!r}", f"{guess}the tasks are {', '.join(TASKS)}")
+    raise UsageError(f"unknown task {name!r}", f"{guess}the tasks are {', '.join(every)}")

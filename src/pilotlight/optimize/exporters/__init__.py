@@ -204,6 +204,8 @@ def _original(source: Source, task: Task, folder: Path, progress: Progress) -> t
         case "transformers":
             pooling = _pooling(source.path) if task.name == "sentence-embedding" else {}
             return environment.python("torch", progress), {**job, **pooling}
+        case _:
+            raise SourceError(f"{source.path}: a {source.kind} model reads pictures", "--task image-classification")
 
 
 def _cold(python: Path, job: Mapping[str, Any], progress: Progress) -> float:

@@ -16,7 +16,11 @@ from typing import Any
 
 from refusal import Refused
 
-WORK = {"fetch": "hub", "export": "tracing", "answer": "timing", "first": "timing"}
+WORK = {
+    **{"fetch": "hub", "export": "tracing", "answer": "timing", "first": "timing"},
+    **{"picture_export": "picture_keras", "picture_facts": "picture_keras", "picture_program": "picture_program"},
+    **dict.fromkeys(("picture_answers", "picture_first"), "picture_answers"),
+}
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
