@@ -38,6 +38,7 @@ from pilotlight.settings import (
 from pilotlight.source import Source, inspect
 
 FOLDER = "inference"
+MODEL_FILES = ("model.onnx", "model.tflite")  # one of which is in a model's folder
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "ANY")
 _ROUTE_HINT = 'write it as "METHOD /path", such as "POST /answer" or "GET /answers/{id}"'
@@ -112,9 +113,9 @@ class Function(Struct, frozen=True, kw_only=True):
 
     @property
     def is_installed(self) -> bool:
-        """Whether the model is there, when the function names one: a file, or a folder with a `model.onnx`."""
+        """Whether the model is there, when the function names one: a file, or a folder with one of `MODEL_FILES`."""
         path = self.root / self.model
-        return not self.model or path.is_file() or (path / "model.onnx").is_file()
+        return not self.model or path.is_file() or any((path / name).is_file() for name in MODEL_FILES)
 
     @property
     def how_to_install(self) -> str:
