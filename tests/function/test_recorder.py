@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pilotlight.errors import TableError
 from pilotlight.function import items, record_lines, records
-from pilotlight.function.records import Record, Recorder, Settings, Store
+from pilotlight.function.records import Recorder, Settings, Store
 from pilotlight.function.table import Item
 
 V1 = {"httpMethod": "POST", "resource": "/qa/{id}", "path": "/qa/7", "pathParameters": {"id": "7"}, "headers": None}
@@ -44,8 +44,8 @@ def record(
 
     recorder.watch(handler)(dict(event), None)
     made = recorder.failed("5d2f", error) if error else recorder.answered("5d2f", json.dumps(answer).encode())
-    item = items.decode(json.loads(made.text))
-    assert sorted(json.loads(items.encode(item, "primary_key"))) == sorted(json.loads(made.text))
+    item = items.decode(json.loads(made))
+    assert sorted(json.loads(items.encode(item, "primary_key"))) == sorted(json.loads(made))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(item.pop("createdAt")))
     latency = item.pop("latency_ms")
     assert isinstance(latency, float | int)
@@ -84,6 +84,14 @@ def test_a_request_with_parameters_and_an_answer_without_a_status() -> None:
         '{"answer": 42}',
         200,
     )
+
+
+def test_parameters_are_recorded_as_they_came() -> None:
+    recorder = Recorder(DEFAULTS, "qa")
+    event = {**V1, "queryStringParameters": {"top": "2"}}
+    recorder.begin(json.dumps(event).encode())
+    recorder.watch(lambda event, _: event["queryStringParameters"].clear())(event, None)
+    assert items.decode(json.loads(recorder.answered("5d2f", b"1")))["input"] == '{"top": "2", "id": "7"}'
 
 
 def test_the_route_of_a_rest_api_is_its_pattern() -> None:
@@ -128,7 +136,7 @@ def test_named_fields_are_redacted_in_input_output_and_error() -> None:
 def test_days_are_a_time_to_be_gone() -> None:
     recorder = Recorder(Settings(days=3), "qa")
     recorder.begin(b"{}")
-    item = items.decode(json.loads(recorder.answered("5d2f", b"{}").text))
+    item = items.decode(json.loads(recorder.answered("5d2f", b"{}")))
     seconds = datetime.fromisoformat(str(item["createdAt"])).timestamp()
     assert item["expires"] == int(seconds) + 3 * 86_400
 
@@ -138,7 +146,7 @@ def test_only_the_first_invocation_is_cold() -> None:
     found = []
     for _ in range(3):
         recorder.begin(b"{}")
-        found.append(items.decode(json.loads(recorder.answered("5d2f", b"1").text))["cold"])
+        found.append(items.decode(json.loads(recorder.answered("5d2f", b"1")))["cold"])
     assert found == [True, False, False]
 
 
@@ -148,7 +156,7 @@ def test_any_record_can_be_stored_and_has_its_size(asked: str, answered: str, er
     recorder.begin(json.dumps(asked * 500).encode())
     recorder.failure = ValueError(error * 100)
     made = recorder.answered("5d2f", (answered * 500).encode("utf-8", "replace"))
-    item = items.decode(json.loads(made.text))
+    item = items.decode(json.loads(made))
     assert items.decode(json.loads(items.encode(item, "primary_key"))) == item
     assert items._size_of_map(item) <= size
 
@@ -158,7 +166,7 @@ def test_a_stream_is_recorded_as_far_as_it_is_kept() -> None:
     recorder.begin(b'{"prompt": "I"}')
     head = {"statusCode": 200, "headers": {"content-type": "text/plain; charset=utf-8"}}
     made = recorder.streamed("5d2f", head, b"I would", 12, {"errorType": "E", "errorMessage": "broke off"})
-    item = items.decode(json.loads(made.text))
+    item = items.decode(json.loads(made))
     assert (item["status"], item["output"], item["error"]) == (200, "I would… [cut: 12 bytes]", "E: broke off")
 
 
@@ -195,12 +203,12 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_store_that_hangs_is_waited_for_as_long_as_it_may_take_and_not_asked_again(log: Path) -> None:
     table = Stuck()
     store = Store(table)  # type: ignore[arg-type]
-    one, two = (Record(name, f'{{"primary_key":{{"S":"{name}"}}}}') for name in ("one", "two"))
-    assert store.put(one, 0.05, is_logged=True) == "the store did not answer within 0.05 s"
-    assert store.put(two, 0.05, is_logged=True) == "the store still works on the record before it"
-    assert store.put(two, -1.0, is_logged=True) == "the invocation has no time left"
+    one, two = ((name, f'{{"primary_key":{{"S":"{name}"}}}}') for name in ("one", "two"))
+    assert store.put(*one, 0.05, is_logged=True) == "the store did not answer within 0.05 s"
+    assert store.put(*two, 0.05, is_logged=True) == "the store still works on the record before it"
+    assert store.put(*two, -1.0, is_logged=True) == "the invocation has no time left"
     table.go_on.set()
-    while (reason := store.put(two, 30, is_logged=True)) == "the store still works on the record before it":
+    while (reason := store.put(*two, 30, is_logged=True)) == "the store still works on the record before it":
         pass
     assert reason == "the store says no (ask it nicely)"
     assert table.stored == [{"primary_key": "one"}]
@@ -211,9 +219,9 @@ def test_a_record_that_is_stored_before_its_answer_is_not_in_the_log(log: Path) 
     table = Stuck()
     table.go_on.set()
     store = Store(table)  # type: ignore[arg-type]
-    records.keep(store, Record("one", '{"primary_key":{"S":"one"}}'), 10)
+    records.keep(store, "one", '{"primary_key":{"S":"one"}}', 10)
     assert log.read_bytes() == b""
-    records.keep(store, Record("two", '{"primary_key":{"S":"two"}}'), 10)
+    records.keep(store, "two", '{"primary_key":{"S":"two"}}', 10)
     assert log.read_bytes() == b'pilotlight.record two 1/1 |{"primary_key":{"S":"two"}}|\n'
 
 

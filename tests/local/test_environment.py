@@ -118,13 +118,19 @@ class Harness:
 
     def __init__(self, function: Function) -> None:
         self.lines: list[str] = []
+        self.records: list[tuple[str, str]] = []
         self.idle = asyncio.Event()
         self.exited = asyncio.Event()
         host = Host()
         hosts.append(host)
         starter = host.starter(function, self.lines.append)
         self.environment = Environment(
-            function, starter, self.lines.append, lambda _: self.idle.set(), lambda _: self.exited.set()
+            function,
+            starter,
+            self.lines.append,
+            lambda *record: self.records.append(record),
+            lambda _: self.idle.set(),
+            lambda _: self.exited.set(),
         )
 
     async def invoke(self, tail: bool = False, **event: object) -> Result:
@@ -492,6 +498,26 @@ def test_an_environment_waits_for_one_event_only(make_service: MakeService) -> N
             "errorType": "InvalidStateTransition",
         },
     )
+
+
+def test_only_an_answer_that_is_accepted_brings_a_record(make_service: MakeService) -> None:
+    source = """
+        import contextlib, os, urllib.request
+
+        def handler(event, context):
+            url = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+            for request_id, record in ("another", "0"), (context.aws_request_id, "1"), (context.aws_request_id, "2"):
+                answer = urllib.request.Request(f"{url}/{request_id}/response", b"7", {"pilotlight-record": record})
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(answer)
+        """
+    function = make_service({"inference/twice.py": source}).functions[0]
+
+    async def main() -> tuple[object, list[tuple[str, str]]]:
+        async with started(function) as harness:
+            return await harness.invoke_and_wait(), harness.records
+
+    assert run(main()) == (7, [("request-1", "1")])
 
 
 def test_nothing_runs_between_invocations(make_service: MakeService, runtime: str) -> None:

@@ -52,7 +52,8 @@ def forked(
         host = Host(isolation)
         starter = host.starter(function, lines.append)
         environments = [
-            (Environment(function, starter, lines.append, lambda _: None, lambda _: None), event) for event in events
+            (Environment(function, starter, lines.append, lambda *_: None, lambda _: None, lambda _: None), event)
+            for event in events
         ]
         try:
             await asyncio.gather(*(environment.start(60) for environment, _ in environments))

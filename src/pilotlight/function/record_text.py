@@ -26,15 +26,12 @@ class Redactor:
     """Redacts the fields of `names`. `seen` are texts that were redacted since it was emptied."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(map(str.casefold, names))
+        self.names = frozenset(map(str.casefold, names))
         self.seen: set[str] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._names)
 
     def text(self, text: str, kind: str = "") -> str:
         """`text` without the values of the named fields; `kind` is its media type, "" for unknown."""
-        if not self._names:
+        if not self.names:
             return text
         try:
             value = json.loads(text)
@@ -54,7 +51,7 @@ class Redactor:
         return value
 
     def _field(self, name: str, value: Any) -> Any:
-        if name.casefold() not in self._names:
+        if name.casefold() not in self.names:
             return self.value(value)
         self._note(value)
         return REDACTED
@@ -77,7 +74,7 @@ class Redactor:
         """A text that is no JSON, or is cut off: JSON in lines, XML, a multipart form, a sentence."""
         import re
 
-        names = "|".join(map(re.escape, self._names))
+        names = "|".join(map(re.escape, self.names))
         if re.search(rf"(?:{names})[\\\"'\]\s]*[:=>]|\\u", text.casefold()):
             return f"[{len(text.encode('utf-8', 'replace'))} bytes of {kind or 'text'} that cannot be redacted]"
         return text
@@ -105,7 +102,7 @@ def of_body(body: object, encoded: object, headers: object, redactor: Redactor) 
             return f"[{len(body)} characters of damaged base64]"
     if body.startswith("--") and _kind(headers) == _MULTIPART:
         return _described(len(body.encode("utf-8", "replace")), _MULTIPART)
-    return redactor.text(body, _kind(headers)) if redactor else body
+    return redactor.text(body, _kind(headers)) if redactor.names else body
 
 
 def of_stream(sent: bytes, size: int, headers: object, redactor: Redactor) -> str:
@@ -150,12 +147,8 @@ def joined(body: str, parameters: Mapping[str, object], redactor: Redactor) -> s
 
 def fitted(first: str, second: str, room: int) -> tuple[str, str]:
     """Two texts cut so that they have `room` bytes together: a short one is left whole, where that can be."""
-    if first.isascii() and second.isascii():
-        is_short = len(first) + len(second) <= room
-    else:
-        first, second = valid(first), valid(second)
-        is_short = 4 * (len(first) + len(second)) <= room  # a character has 4 bytes at most
-    if is_short:
+    first, second = valid(first), valid(second)
+    if 4 * (len(first) + len(second)) <= room:  # a character has 4 bytes at most
         return first, second
     second = cut(second, max(room // 2, room - len(first.encode())))
     return cut(first, room - len(second.encode())), second

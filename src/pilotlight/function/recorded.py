@@ -10,13 +10,10 @@ import json
 import os
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pilotlight.function import records
 from pilotlight.function.runtime import HANDLER
-
-if TYPE_CHECKING:
-    from pilotlight.function.records import Record
 
 _module = import_module(os.environ[HANDLER].rpartition(".")[0].replace("/", "."))
 
@@ -42,9 +39,9 @@ class _Recorded:
         self._keep(context, lambda: self._recorder.answered(context.aws_request_id, _json(answer)))
         return answer
 
-    def _keep(self, context: Any, record: Callable[[], Record]) -> None:
-        seconds = context.get_remaining_time_in_millis() / 1000
-        records.guarded(context.aws_request_id, lambda: records.keep(self._store, record(), seconds))
+    def _keep(self, context: Any, make: Callable[[], str]) -> None:
+        seconds, request_id = context.get_remaining_time_in_millis() / 1000, context.aws_request_id
+        records.guarded(request_id, lambda: records.keep(self._store, request_id, make(), seconds))
 
 
 def _json(value: object) -> bytes:

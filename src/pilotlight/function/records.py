@@ -25,17 +25,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from time import gmtime, perf_counter, strftime, time
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from pilotlight import events, limits
 from pilotlight.errors import TableError
 from pilotlight.function import items, record_lines, record_text
 from pilotlight.function.record_text import Redactor
 from pilotlight.function.runtime import RECORDS as VARIABLE
-from pilotlight.function.runtime_client import LOG_LINE, Event, RuntimeApi
+from pilotlight.function.runtime_client import RECORD, Event, RuntimeApi
 from pilotlight.function.table import Address, Table, parse, variable
 from pilotlight.values import RECORD_EXPIRES as EXPIRES
 from pilotlight.values import RECORD_KEY as KEY
@@ -44,6 +44,7 @@ from pilotlight.values import RECORDS as TABLE
 if TYPE_CHECKING:
     from pilotlight.function.runtime import Handler
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _AFTER = 1.0  # seconds that storing may take when the answer is out
@@ -66,47 +67,6 @@ class Settings(NamedTuple):
     days: int = 0
 
 
-class Record(NamedTuple):
-    """`text` is an item as `items.encode` writes it; made by hand, since that takes longer than all else here."""
-
-    request_id: str
-    text: str
-
-
-class _Asked:
-    """The invocation under way: an HTTP event's parts, else its whole `payload`."""
-
-    __slots__ = ("began", "body", "cold", "encoded", "headers", "is_http", "parameters", "payload", "route", "time")
-
-    def __init__(self, payload: bytes, cold: bool) -> None:
-        self.began = time.perf_counter()
-        self.time = time.time()
-        self.cold = "true" if cold else "false"
-        self.payload = payload
-        self.is_http = False
-        self.route = ""
-
-    def take(self, event: Mapping[str, Any]) -> None:
-        """Note what an HTTP event says now: the handler may change it."""
-        self.body = event.get("body")
-        self.encoded = event.get("isBase64Encoded")
-        self.headers = event.get("headers")
-        query, path = event.get("queryStringParameters"), event.get("pathParameters")
-        self.parameters = {**(query or {}), **(path or {})} if query or path else None
-        self.route = _route(event)
-        self.is_http = True
-
-    def input(self, redactor: Redactor) -> str:
-        if not self.is_http:
-            return redactor.text(self.payload.decode("utf-8", "replace"))
-        text = record_text.of_body(self.body, self.encoded, self.headers, redactor)
-        return record_text.joined(text, self.parameters, redactor) if self.parameters else text
-
-
-def _id(context: object) -> str:
-    return str(getattr(context, "aws_request_id", ""))
-
-
 def _route(event: Mapping[str, Any]) -> str:
     """Method and pattern of the path: a path itself may hold what is to be redacted."""
     route = event.get("routeKey")
@@ -118,94 +78,131 @@ def _route(event: Mapping[str, Any]) -> str:
 
 
 class Recorder:
-    """Makes records: `begin`, then the handler by way of `watch`, then `answered`, `failed` or `streamed`."""
+    """Makes records: `begin`, then the handler by way of `watch`, then `answered`, `failed` or `streamed`.
+
+    A record is an item as `items.encode` writes it; made by hand, since that takes longer than all else here. What is
+    done for each invocation is done in few steps: see docs/decisions/0014-when-a-record-is-written.md.
+    """
 
     def __init__(self, settings: Settings, function: str) -> None:
         self.settings = settings
         self.failure: Exception | None = None  # that an @endpoint has answered for
         fixed = (("function", function), ("model", settings.model))
         self._redactor = Redactor(settings.redact)
-        self._asked = _Asked(b"", True)
-        self._is_cold = True
+        self._begun = 0  # invocations
+        self._began, self._time = perf_counter(), time()
+        self._payload = b""
+        self._event: dict[str, Any] | None = None  # as the handler was given it
         self._answer: object = None
+        self._room = settings.max_size - _FRAME
         self._second, self._shown = 0, ""  # the second that was shown last: most records share it with others
+        self._route, self._about = "", ""  # and the route; `_about` is function, model and route
         self._fixed = "".join(f'"{name}":{{"S":{_quote(text)}}},' for name, text in fixed if text)
 
     def begin(self, payload: bytes = b"") -> None:
         """An event has come."""
-        self._asked = _Asked(payload, self._is_cold)
-        self._is_cold = False
-        self._answer = self.failure = None
-        self._redactor.seen.clear()
+        self._began, self._time = perf_counter(), time()
+        self._begun += 1
+        self._payload = payload
+        self._event = self._answer = self.failure = None
 
     def watch(self, handler: Handler) -> Handler:
         """The handler, of whose event and answer note is taken."""
 
         def watched(event: Any, context: Any) -> object:
-            if events.is_http(event):
-                guarded(_id(context), lambda: self._asked.take(event))
+            if type(event) is dict:
+                self._event = event.copy()  # the handler may change it
             self._answer = answer = handler(event, context)
             return answer
 
         return watched
 
-    def answered(self, request_id: str, payload: bytes) -> Record:
+    def answered(self, request_id: str, payload: bytes) -> str:
         """The record of an answer, as which `payload` is sent."""
-        answer, redactor = self._answer, self._redactor
-        text = self._asked.input(redactor)  # first: what is redacted there is taken out of messages
+        text, route = self._input()  # first: what is redacted there is taken out of messages
         if len(payload) > limits.PAYLOAD:
-            return self._record(request_id, text, error="Function.ResponseSizeTooLarge")
-        if self._asked.is_http and isinstance(answer, dict) and "statusCode" in answer:
-            output = record_text.of_body(
-                answer.get("body"), answer.get("isBase64Encoded"), answer.get("headers"), redactor
-            )
-            return self._record(request_id, text, output, answer["statusCode"])
-        output = redactor.text(payload.decode("utf-8", "replace"))
-        return self._record(request_id, text, output, 200 if self._asked.is_http else None)
+            return self._record(request_id, text, route, error="Function.ResponseSizeTooLarge")
+        answer = self._answer
+        if route and isinstance(answer, dict) and "statusCode" in answer:
+            return self._record(request_id, text, route, self._body(answer), answer["statusCode"])
+        output = self._redactor.text(payload.decode("utf-8", "replace"))
+        return self._record(request_id, text, route, output, 200 if route else None)
 
     def streamed(
         self, request_id: str, head: Mapping[str, object], sent: bytes, size: int, error: Mapping[str, object] | None
-    ) -> Record:
+    ) -> str:
         """The record of an answer that was streamed: `sent` is the beginning of its `size` bytes."""
-        text = self._asked.input(self._redactor)
+        text, route = self._input()
         output = record_text.of_stream(sent, size, head.get("headers"), self._redactor)
-        return self._record(request_id, text, output, head.get("statusCode"), _told(error) if error else "")
+        return self._record(request_id, text, route, output, head.get("statusCode"), _told(error) if error else "")
 
-    def failed(self, request_id: str, error: Mapping[str, object]) -> Record:
+    def failed(self, request_id: str, error: Mapping[str, object]) -> str:
         """The record of an invocation that ended with an error, as the Runtime API is told of it."""
-        return self._record(request_id, self._asked.input(self._redactor), error=_told(error))
+        return self._record(request_id, *self._input(), error=_told(error))
 
-    def _record(self, request_id: str, text: str, output: str = "", status: object = None, error: str = "") -> Record:
-        asked, settings = self._asked, self.settings
-        if self.failure is not None and not error:
-            error = f"{type(self.failure).__name__}: {self.failure}"
-        room = settings.max_size - _FRAME
-        if error:
-            error = record_text.cut(record_text.valid(self._redactor.message(error)), min(_MESSAGE, room // 2))
+    def _input(self) -> tuple[str, str]:
+        """What the function was asked, and by which route, "" where that was not HTTP."""
+        event = self._event
+        self._redactor.seen.clear()
+        if event is not None and events.is_http(event):
+            query, path = event.get("queryStringParameters"), event.get("pathParameters")
+            if not query and not path:
+                return self._body(event), _route(event)
+            if isinstance(query or {}, dict) and isinstance(path or {}, dict):  # else it is as odd as no gateway sends
+                return record_text.joined(self._body(event), self._parameters(), self._redactor), _route(event)
+        return self._redactor.text(self._payload.decode("utf-8", "replace")), ""
+
+    def _body(self, fields: Mapping[str, Any]) -> str:
+        """Of an event or an answer."""
+        body, encoded = fields.get("body"), fields.get("isBase64Encoded")
+        if type(body) is str and not encoded and not body.startswith("--") and not self.settings.redact:
+            return body  # most are
+        return record_text.of_body(body, encoded, fields.get("headers"), self._redactor)
+
+    def _parameters(self) -> dict[str, object]:
+        """Of query and path, as they came: the handler was given these very maps."""
+        event = json.loads(self._payload)
+        return {**(event.get("queryStringParameters") or {}), **(event.get("pathParameters") or {})}
+
+    def _record(
+        self, request_id: str, text: str, route: str, output: str = "", status: object = None, error: str = ""
+    ) -> str:
+        room = self._room
+        if error or self.failure is not None:
+            error = self._error(error or f"{type(self.failure).__name__}: {self.failure}")
             room -= len(error.encode())
         if self._redactor.seen:
             output = self._redactor.message(output)
-        text, output = record_text.fitted(text, output, room)
+        both = text + output
+        if len(both) > room or not both.isascii():
+            text, output = record_text.fitted(text, output, room)
+        milliseconds = int(self._time * 1000)
+        if milliseconds // 1000 != self._second or route != self._route:
+            self._repeat(milliseconds // 1000, route)
         fields = (
-            f'"{KEY}":{{"S":{_quote(request_id)}}},"createdAt":{{"S":"{self._stamp(asked.time)}"}},{self._fixed}'
-            f'"latency_ms":{{"N":"{(time.perf_counter() - asked.began) * 1000:.3f}"}},"cold":{{"BOOL":{asked.cold}}}'
-            f"{_text('route', asked.route)}{_text('error', error)}{_text('input', text)}{_text('output', output)}"
+            f'{{"{KEY}":{{"S":{_quote(request_id)}}},"createdAt":{{"S":"{self._shown}.{milliseconds % 1000:03d}Z"}},'
+            f'{self._about}"latency_ms":{{"N":"{(perf_counter() - self._began) * 1000:.3f}"}},'
+            f'"cold":{{"BOOL":{"true" if self._begun == 1 else "false"}}}'
         )
+        if text:
+            fields += f',"input":{{"S":{_quote(text)}}}'
+        if output:
+            fields += f',"output":{{"S":{_quote(output)}}}'
+        if error:
+            fields += f',"error":{{"S":{_quote(error)}}}'
         if isinstance(status, int):
             fields += f',"status":{{"N":"{status:d}"}}'
-        if settings.days:
-            fields += f',"{EXPIRES}":{{"N":"{int(asked.time) + settings.days * 86_400}"}}'
-        return Record(request_id, f"{{{fields}}}")
+        if self.settings.days:
+            fields += f',"{EXPIRES}":{{"N":"{int(self._time) + self.settings.days * 86_400}"}}'
+        return f"{fields}}}"
 
-    def _stamp(self, seconds: float) -> str:
-        second = int(seconds)
-        if self._second != second:
-            self._second, self._shown = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._shown}.{int((seconds - second) * 1000):03d}Z"
+    def _error(self, text: str) -> str:
+        return record_text.cut(record_text.valid(self._redactor.message(text)), min(_MESSAGE, self._room // 2))
 
-
-def _text(name: str, text: str) -> str:
-    return f',"{name}":{{"S":{_quote(text)}}}' if text else ""
+    def _repeat(self, second: int, route: str) -> None:
+        """What most records have in common with the one before."""
+        self._second, self._shown = second, strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
+        self._route, self._about = route, self._fixed + (f'"route":{{"S":{_quote(route)}}},' if route else "")
 
 
 def _told(error: Mapping[str, object]) -> str:
@@ -215,10 +212,11 @@ def _told(error: Mapping[str, object]) -> str:
 class _Attempt:
     """One record on its way. `reason` is why it was not stored; `marks`: the log has it, and is to be told."""
 
-    __slots__ = ("done", "marks", "reason", "record")
+    __slots__ = ("done", "marks", "reason", "request_id", "text")
 
-    def __init__(self, record: Record, marks: bool) -> None:
-        self.record = record
+    def __init__(self, request_id: str, text: str, marks: bool) -> None:
+        self.request_id = request_id
+        self.text = text
         self.marks = marks
         self.reason = ""
         self.done = allocate_lock()
@@ -232,7 +230,7 @@ class Store:
         self._table = table
         self._free = allocate_lock()
 
-    def put(self, record: Record, seconds: float, is_logged: bool) -> str:
+    def put(self, request_id: str, text: str, seconds: float, is_logged: bool) -> str:
         """Store a record, within `seconds`; else the reason why not. A store that hangs is left alone until it is done.
 
         With `is_logged`, the log is told when it is stored.
@@ -241,7 +239,7 @@ class Store:
             return "the invocation has no time left"
         if not self._free.acquire(blocking=False):
             return "the store still works on the record before it"
-        attempt = _Attempt(record, is_logged)
+        attempt = _Attempt(request_id, text, is_logged)
         start_new_thread(self._run, (attempt,))
         if attempt.done.acquire(timeout=seconds):
             return attempt.reason
@@ -250,9 +248,9 @@ class Store:
 
     def _run(self, attempt: _Attempt) -> None:
         try:
-            self._table.put([items.decode(json.loads(attempt.record.text))])
+            self._table.put([items.decode(json.loads(attempt.text))])
             if attempt.marks:
-                os.write(_LOG, record_lines.stored(attempt.record.request_id))
+                os.write(_LOG, record_lines.stored(attempt.request_id))
         except Exception as error:  # the boundary to the store: whatever went wrong, the record is in the log
             hint = error.hint if isinstance(error, TableError) else ""
             attempt.reason = f"{error} ({hint})" if hint else str(error) or type(error).__name__
@@ -294,29 +292,33 @@ def recorded(address: str, handler: Handler) -> tuple[RuntimeApi, Handler]:
     return RecordingApi(address, recorder, store), recorder.watch(handler)
 
 
-def guarded(request_id: str, work: Callable[[], _T]) -> _T | None:
+def guarded(request_id: str, work: Callable[_P, _T], *arguments: _P.args, **keywords: _P.kwargs) -> _T | None:
     """Whatever goes wrong with a record, its invocation goes its way."""
     try:
-        return work()
+        return work(*arguments, **keywords)
     except Exception as error:  # the boundary to what events and answers may hold
-        _say(f"[ERROR] recording {request_id}: {type(error).__name__}: {error}")
+        _complain(request_id, error)
         return None
 
 
-def write(record: Record) -> Record:
+def write(request_id: str, text: str) -> str:
     """Write a record to the log."""
-    for line in record_lines.record(*record):
+    for line in record_lines.record(request_id, text):
         os.write(_LOG, line)
-    return record
+    return text
 
 
-def keep(store: Store | None, record: Record, left: float) -> None:
+def keep(store: Store | None, request_id: str, text: str, left: float) -> None:
     """Store a record before its answer is out, or write it to the log. `left` is the invocation's time in seconds."""
-    reason = store.put(record, min(_BEFORE, left - _MARGIN), is_logged=False) if store else ""
+    reason = store.put(request_id, text, min(_BEFORE, left - _MARGIN), is_logged=False) if store else ""
     if reason or store is None:
-        write(record)
+        write(request_id, text)
     if reason:
-        _warn(record.request_id, reason)
+        _warn(request_id, reason)
+
+
+def _complain(request_id: str, error: Exception) -> None:
+    _say(f"[ERROR] recording {request_id}: {type(error).__name__}: {error}")
 
 
 def _warn(request_id: str, reason: str) -> None:
@@ -346,18 +348,18 @@ class RecordingApi(RuntimeApi):
         return event
 
     def respond(self, request_id: str, payload: bytes, headers: str = "") -> None:
-        record = guarded(request_id, lambda: self._recorder.answered(request_id, payload))
-        if record is not None and self._store is None and len(record.text) < _HEADER:
-            headers = f"{headers}{LOG_LINE}: {record_lines.whole(*record)}\r\n"
-        elif record is not None:
-            guarded(request_id, lambda: write(record))
+        text = guarded(request_id, self._recorder.answered, request_id, payload)
+        if text and self._store is None and len(text) < _HEADER:
+            return super().respond(request_id, payload, f"{headers}{RECORD}: {text}\r\n")
+        if text:
+            guarded(request_id, write, request_id, text)
         super().respond(request_id, payload, headers)
-        self._put(record)
+        self._put(text)
 
     def fail(self, request_id: str, error: Mapping[str, object]) -> None:
-        record = self._write(lambda: self._recorder.failed(request_id, error))
+        text = self._write(lambda: self._recorder.failed(request_id, error))
         super().fail(request_id, error)
-        self._put(record)
+        self._put(text)
 
     def begin_stream(self, request_id: str, head: Mapping[str, object]) -> None:
         self._begun, self._size = head, 0
@@ -370,21 +372,20 @@ class RecordingApi(RuntimeApi):
         super().send_chunk(chunk)
 
     def end_stream(self, error: Mapping[str, object] | None = None) -> None:
-        sent = bytes(self._sent)
-        record = self._write(
-            lambda: self._recorder.streamed(self._event.request_id, self._begun, sent, self._size, error)
-        )
+        request_id, sent = self._event.request_id, bytes(self._sent)
+        text = self._write(lambda: self._recorder.streamed(request_id, self._begun, sent, self._size, error))
         super().end_stream(error)
-        self._put(record)
+        self._put(text)
 
-    def _write(self, make: Callable[[], Record]) -> Record | None:
-        return guarded(self._event.request_id, lambda: write(make()))
+    def _write(self, make: Callable[[], str]) -> str | None:
+        request_id = self._event.request_id
+        return guarded(request_id, lambda: write(request_id, make()))
 
-    def _put(self, record: Record | None) -> None:
-        if record is None or self._store is None:
+    def _put(self, text: str | None) -> None:
+        if text is None or self._store is None:
             return
         self.flush()  # the answer waits for no store
-        left = self._event.deadline / 1000 - time.time() - _MARGIN
-        reason = self._store.put(record, min(_AFTER, left), is_logged=True)
+        left = self._event.deadline / 1000 - time() - _MARGIN
+        reason = self._store.put(self._event.request_id, text, min(_AFTER, left), is_logged=True)
         if reason:
             _warn(self._event.request_id, reason)

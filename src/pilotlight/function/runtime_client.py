@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pilotlight.function.http1 import Connection, Endpoint
 
-LOG_LINE = "pilotlight-log"  # the header of a line for the log, where Pilotlight serves the Runtime API
+RECORD = "pilotlight-record"  # the header of an answer's record, where Pilotlight serves the Runtime API
 API = "/2018-06-01/runtime"
 _NULS = bytes(8)  # end the prelude
 _SMALL = 65_536  # bytes: an answer up to which is sent together with what comes after it

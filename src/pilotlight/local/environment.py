@@ -52,19 +52,22 @@ class InitTimeout(Exception):
 
 
 class Environment:
-    """See the module. `on_idle` is called whenever it can take an invocation, `on_exit` once when its process ends."""
+    """See the module. `record` is given an invocation's id and record before its answer is out. `on_idle` is called
+    whenever it can take an invocation, `on_exit` once when its process ends."""
 
     def __init__(
         self,
         function: Function,
         starter: Starter,
         log: LogLine,
+        record: Callable[[str, str], None],
         on_idle: Callable[["Environment"], None],
         on_exit: Callable[["Environment"], None],
     ) -> None:
         self.function = function
         self._starter = starter
         self._log = log
+        self._record = record
         self._on_idle = on_idle
         self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
@@ -283,8 +286,8 @@ class Environment:
         if not self._exchange.running and not self.coming:  # others of several processes may still load the function
             self._freezer.rest()
 
-    def logged(self, line: str) -> None:
-        self._log(line)
+    def recorded(self, invocation: Invocation, text: str) -> None:
+        self._record(invocation.request_id, text)
 
     def answered(self, invocation: Invocation, result: Result) -> None:
         """Give an invocation its result, once."""

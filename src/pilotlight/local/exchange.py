@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from pilotlight import limits
-from pilotlight.function.runtime_client import LOG_LINE
+from pilotlight.function.runtime_client import RECORD
 from pilotlight.local.invocation import Invocation, from_trailers
 from pilotlight.local.runtime_api import Connection, RuntimeRequest
 from pilotlight.local.streams import Stream, too_large
@@ -31,8 +31,8 @@ class Listener(Protocol):
     def ready(self, finished: Invocation | None) -> None:
         """A slot is free, that of the invocation `finished` if it had one."""
 
-    def logged(self, line: str) -> None:
-        """The runtime has sent a line of the log along with a request."""
+    def recorded(self, invocation: Invocation, text: str) -> None:
+        """The function sends the record of an invocation along with its answer, which is told of next."""
 
     def answered(self, invocation: Invocation, result: Result) -> None:
         """The function has given its whole answer, or failed."""
@@ -101,16 +101,13 @@ class Exchange:
     # requests of the runtime
 
     def _handle(self, connection: Connection, request: RuntimeRequest) -> None:
-        line = request.headers.get(LOG_LINE)
-        if line is not None:
-            self._listener.logged(line)
         match request.method, request.path.removeprefix(_API).strip("/").split("/"):
             case "GET", ["invocation", "next"]:
                 self._handle_next(connection)
             case "POST", ["invocation", request_id, "response"] if request.stream is not None:
                 self._handle_stream(connection, request_id, request.stream)
             case "POST", ["invocation", request_id, "response"]:
-                self._handle_answer(connection, request_id, Result(request.body))
+                self._handle_answer(connection, request_id, Result(request.body), request.headers.get(RECORD, ""))
             case "POST", ["invocation", request_id, "error"]:
                 self._handle_answer(connection, request_id, Result(request.body, "Unhandled"))
             case "POST", [("init" | "restore") as phase, "error"]:
@@ -139,10 +136,12 @@ class Exchange:
         own = [invocation for invocation in answered if invocation.client is connection] or answered
         return self.running.pop(own[0].request_id) if own else None
 
-    def _handle_answer(self, connection: Connection, request_id: str, result: Result) -> None:
+    def _handle_answer(self, connection: Connection, request_id: str, result: Result, record: str = "") -> None:
         invocation = self._accepts(connection, request_id)
         if invocation is None:
             return
+        if record:
+            self._listener.recorded(invocation, record)
         if len(result.payload) > limits.PAYLOAD:
             text = f"Exceeded maximum allowed payload size ({limits.PAYLOAD} bytes)."
             connection.refuse(413, "RequestEntityTooLarge", text)

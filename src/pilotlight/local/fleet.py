@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Coroutine
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from pilotlight import limits
@@ -46,6 +47,7 @@ class Machine(Protocol):
     def now(self) -> float: ...
 
     def log(self, key: str, line: str) -> None: ...
+    def record(self, key: str, request_id: str, text: str) -> None: ...
 
 
 class Fleet:
@@ -190,7 +192,8 @@ class Fleet:
             _spawn(self._start(self._make()), self._starts)
 
     def _make(self) -> Environment:
-        environment = Environment(self.function, self._starter, self._log, self._offer, self._forget)
+        record = partial(self._machine.record, self.function.key)
+        environment = Environment(self.function, self._starter, self._log, record, self._offer, self._forget)
         self.environments.add(environment)
         return environment
 

@@ -40,6 +40,7 @@ class Pool:
         self.host = host or Host()
         self.rate = requests_of(limits.CONCURRENCY_ACCOUNT, clock())
         self._records = Records(self.host.tables, log)
+        self.record = self._records.record
         self._memory = memory
         self._clock = clock
         self._fleets: dict[str, Fleet] = {}

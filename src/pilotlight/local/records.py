@@ -154,6 +154,12 @@ class Records:
         elif part.before:
             self._log(key, part.before)
 
+    def record(self, key: str, request_id: str, text: str) -> None:
+        """The record of an invocation that came along with its answer."""
+        keeper = self._of.get(key)
+        if keeper is None or not keeper.keep(request_id, text):
+            self._log(key, record_lines.whole(request_id, text))
+
     async def close(self) -> None:
         """Store what is left, as far as that can be done soon."""
         await asyncio.gather(*(keeper.close() for keeper in self._keepers.values()))
@@ -176,6 +182,8 @@ class Keeper:
             self._reader.records = self._spool.read().records
         except OSError as error:
             self._warn(f"keeping records: {error}; they are in this log only")
+        for request_id in list(self._reader.records):
+            self._check(request_id)
         self._seen.update(self._reader.records)
 
     def begin(self) -> None:
@@ -183,18 +191,40 @@ class Keeper:
         if self._reader.records and self._work is None:
             self._work = asyncio.ensure_future(self._tend())
 
+    def keep(self, request_id: str, text: str) -> bool:
+        """Keep a record; False where that is not possible."""
+        if not self._append(record_lines.whole(request_id, text)):
+            return False
+        self._reader.records[request_id] = text
+        if self._work is None:
+            self.begin()
+        return True
+
     def take(self, part: Part, line: str) -> bool:
-        """Keep a part; False where that is not possible."""
+        """Keep a part of a record, or that it is stored, out of a function's log; False where that is not possible."""
+        if not self._append(line[len(part.before) :]):
+            return False
+        self._reader.take(part)
+        self._check(part.request_id)
+        self.begin()
+        return True
+
+    def _append(self, line: str) -> bool:
         if self._spool is None or self._spool.size > _MOST:
             return False
         try:
-            self._spool.append(f"{line[len(part.before) :]}\n".encode())
+            self._spool.append(f"{line}\n".encode())
         except OSError as error:
             self._warn(f"keeping a record: {error}; it is in this log only")
             return False
-        self._reader.take(part)
-        self.begin()
         return True
+
+    def _check(self, request_id: str) -> None:
+        """Drop what only looks like a record: whatever a function has printed, or a full disk has torn."""
+        text = self._reader.records.get(request_id)
+        if text is not None and not _is_record(request_id, text):
+            self._warn(f"{request_id}: what the log says is no record")
+            del self._reader.records[request_id]
 
     async def _tend(self) -> None:
         """Store what waits, until nothing does."""
@@ -221,7 +251,6 @@ class Keeper:
         return due
 
     async def _store(self, due: dict[str, str]) -> None:
-        self._drop_odd(due)
         if not due:
             return
         if self.table.store == "sqlite":
@@ -231,13 +260,6 @@ class Keeper:
         for request_id, text in due.items():
             if self._reader.records.get(request_id) is text:
                 del self._reader.records[request_id]
-
-    def _drop_odd(self, due: dict[str, str]) -> None:
-        """Take out what only looks like a record: whatever a function has printed, or a full disk has torn."""
-        for request_id in [each for each, text in due.items() if not _is_record(each, text)]:
-            self._warn(f"{request_id}: what the log says is no record")
-            del due[request_id]
-            self._reader.records.pop(request_id, None)
 
     def _put(self, texts: list[str]) -> None:
         table = remote(address(self._root, RECORDS, self.table))
