@@ -22,6 +22,7 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/cold_start.py
 	.venv-train/bin/python benchmarks/scale_out.py
 	.venv-train/bin/python benchmarks/kim_cnn.py
+	.venv-train/bin/python benchmarks/kim_cnn_table.py
 	.venv-train/bin/python benchmarks/wordpiece.py
 	.venv-train/bin/python benchmarks/readers.py
 	.venv-train/bin/python benchmarks/vectors.py --dynamodb

@@ -95,6 +95,14 @@ def test_the_tutorial(service: Path, start_server: Callable[..., RunningServer])
     assert TUTORIAL.count(made) == 1  # which `service` has done
     server = start_server(service, "--no-reload")
     run_commands(TUTORIAL.replace(made, "true\n"), service, server.url)
+    server.stop()  # which stores what is not in the table yet
+    kept = run(["pilotlight", "records", "--function", "rent", "--format", "jsonl"], service)
+    assert [(record["input"], record.get("status")) for record in map(json.loads, kept.splitlines())] == [
+        ({"area": 80, "rooms": 3}, 200),
+        ({"area": 45.5, "rooms": "one"}, 400),
+        ({"area": 45.5, "rooms": 1}, 200),
+        ({"area": 60, "rooms": 2}, None),  # by `pilotlight invoke`, which has no status
+    ]
 
 
 def test_the_how_to_on_word_vectors(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""English text to the tokens of the Penn Treebank, in lower case: the one tokenizer of training and of serving.
+"""English text to tokens of the Penn Treebank, in lower case unless asked: the one tokenizer of training and serving.
 
 The Stanford Sentiment Treebank comes tokenised (`it was n't good -LRB- at all -RRB- .`), people write `It wasn't good
 (at all).`; both give the same tokens here, and tokens joined by blanks give themselves again. Two things differ from
@@ -9,6 +9,7 @@ Time is linear in the length of the text. Standard library only, since it ships.
 
 import re
 
+_ACCENTS = dict(zip("àáâãäåçèéêëìíîïñòóôõöùúûüý", "aaaaaaceeeeiiiinooooouuuuy", strict=True))
 _SPELLINGS = str.maketrans(
     {
         "\N{LEFT SINGLE QUOTATION MARK}": "'",
@@ -20,12 +21,12 @@ _SPELLINGS = str.maketrans(
         "\N{HORIZONTAL ELLIPSIS}": "...",
         "`": "'",
         "\\": None,  # the Treebank writes 1\/2 and \*
-        **dict(zip("àáâãäåçèéêëìíîïñòóôõöùúûüý", "aaaaaaceeeeiiiinooooouuuuy", strict=True)),
+        **_ACCENTS,
+        **{accented.upper(): plain.upper() for accented, plain in _ACCENTS.items()},
     }
 )
 _BRACKETS = (("-lrb-", "("), ("-rrb-", ")"), ("''", '"'))
-_TOKEN = re.compile(
-    r"""
+_TOKEN = r"""
       \w+?(?=n't\b) | can(?=not\b) | n't\b      # was|n't, can|not
     | '(?:s|m|d|re|ve|ll|em|til|n|\d0s)\b       # clitics, '70s
     | (?:[a-z]\.){2,}                           # u.s.
@@ -34,14 +35,14 @@ _TOKEN = re.compile(
     | \.{2,} | -{2,}
     | (?<!\w)- | -(?!\w)                        # a hyphen inside a word parts it and is dropped
     | [^\s\w-]
-    """,
-    re.VERBOSE,
-)
+"""
+_LOWER = re.compile(_TOKEN, re.VERBOSE)
 
 
-def tokenize(text: str, limit: int = 1000) -> list[str]:
-    """The first `limit` tokens of `text`."""
-    text = text.lower().translate(_SPELLINGS)
+def tokenize(text: str, limit: int = 1000, *, cased: bool = False) -> list[str]:
+    """The first `limit` tokens of `text`, in its own case where it is to be `cased`."""
+    text = (text if cased else text.lower()).translate(_SPELLINGS)
     for written, meant in _BRACKETS:
-        text = text.replace(written, meant)
-    return [match.group() for match, _ in zip(_TOKEN.finditer(text), range(limit), strict=False)]
+        text = text.replace(written, meant).replace(written.upper(), meant)
+    pattern = re.compile(_TOKEN, re.VERBOSE | re.IGNORECASE) if cased else _LOWER
+    return [match.group() for match, _ in zip(pattern.finditer(text), range(limit), strict=False)]

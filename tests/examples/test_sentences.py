@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,6 +75,18 @@ def test_tokens_joined_by_blanks_give_themselves_again(text: str) -> None:
     assert tokenize(" ".join(tokens)) == tokens
 
 
+def test_words_keep_their_case_where_a_model_wants_it() -> None:
+    text = "What's AIDS, the \u201cU.S.\u201d -LRB- CAN'T \xc9mile -RRB- ?"
+    tokens = ["What", "'s", "AIDS", ",", "the", '"', "U.S.", '"', "(", "CA", "N'T", "Emile", ")", "?"]
+    assert tokenize(text, cased=True) == tokens
+    assert tokenize(text) == [token.lower() for token in tokens]
+
+
+@given(st.text(alphabet="abnNtT'`\"-./\\,()10 Ss\nLRBlrbmM\xe9\xc9"))
+def test_case_does_not_change_where_tokens_end(text: str) -> None:
+    assert [token.lower() for token in tokenize(text, cased=True)] == tokenize(text)
+
+
 @pytest.mark.parametrize("piece", ["good ", "n'", "a-", "u.", "1,", "-lrb-", "'", "can"])
 def test_of_a_huge_text_the_first_thousand_tokens_count(piece: str) -> None:
     assert 1 <= len(tokenize(piece * 100_000)) <= 1000
@@ -124,6 +137,16 @@ def test_one_word_and_a_thousand_get_an_answer_and_the_treebanks_form_gets_the_s
     word, long, written, treebank = asked("kim_cnn", *({"input": text} for text in texts))
     assert (word["label"], long["label"]) == ("positive", "negative")
     assert written["output"] == treebank["output"]
+
+
+def test_a_model_that_says_so_is_given_words_in_their_own_case(tmp_path: Path) -> None:
+    shutil.copytree(SERVICE / "models" / "kim_cnn", tmp_path / "model")
+    settings = {"format": 1, "labels": ["negative", "positive"], "cased": True}
+    (tmp_path / "model" / "model.json").write_text(json.dumps(settings), encoding="utf-8")
+    events = [{"input": "superb"}, {"input": "SUPERB"}, {"input": "<unk>"}]
+    lower, upper, _ = asked("kim_cnn", *events, PILOTLIGHT_MODEL=str(tmp_path / "model"))
+    assert lower["output"] != upper["output"]
+    assert [answer["output"] for answer in asked("kim_cnn", *events[:2])] == [lower["output"]] * 2
 
 
 def saved(function: str) -> dict[str, Any]:
@@ -217,7 +240,7 @@ print(json.dumps({
     "training": data.training_examples([tree, tree]),
     "sentences": data.sentences([tree, "(2 (2 So) (2 what))", "(0 (2 No) (1 way))"]),
     "labelled": data.labelled(data.read_lines(folder / "dev")),
-    "apart": [len(part) for part in data.keep_apart([tree] * 10, 0.2)],
+    "apart": [data.keep_apart(range(10), 0.4, part) for part in range(2)],
     "vocabulary": data.vocabulary(data.labelled(data.read_lines(folder / "dev"))),
 }))
 """
@@ -250,9 +273,46 @@ def test_training_reads_trees_and_labelled_lines(tmp_path: Path) -> None:
         ],
         "sentences": [[["it", "'s", "(", "very", "good"], 1], [["no", "way"], 0]],
         "labelled": [[["it", "'s", "good"], 1], [["it", "was", "n't"], 0]],
-        "apart": [8, 2],
+        "apart": [[[4, 3, 5, 1, 8, 7], [6, 9, 0, 2]], [[6, 9, 0, 2, 8, 7], [4, 3, 5, 1]]],
         "vocabulary": ["<unk>", "it", "'s", "good", "n't", "was"],
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "more"), [([], ["d 5 8"]), (["--cased"], ["d 5 8", "A 1 2", "D 5 8"])]
+)  # "1", "," and "!" have none
+def test_words_without_a_vector_get_that_of_another_file_in_the_space_of_the_first(
+    tmp_path: Path, options: list[str], more: list[str]
+) -> None:
+    files = {
+        "given.txt": "3 2\na 1 2\nb 3 2\nc 1 4\n",
+        "others.txt": "a 0 0\nb 1 0\nc 0 1\nd 2 3\ne 5 5\n",  # (x, y) there is (1 + 2x, 2 + 2y) here
+        "texts.txt": "1 A d, D!\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    given, others, texts, out = (tmp_path / name for name in (*files, "out.txt"))
+    command = [sys.executable, "-m", "train.fill", given, others, "--texts", texts, "--out", out, *options]
+    done = subprocess.run(command, cwd=SERVICE, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"3 words given, {len(more)} more, 3 have none\n"
+    words = "".join(f"{word}\n" for word in ("a 1 2", "b 3 2", "c 1 4", *more))
+    assert out.read_text(encoding="utf-8") == f"{3 + len(more)} 2\n{words}"
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [("a 1 2\nb 1\n", "others.txt: line 2: "), ("d 1 2\n", "the two files have no word in common")],
+)
+def test_vectors_that_cannot_be_brought_together_are_refused(tmp_path: Path, others: str, told: str) -> None:
+    (tmp_path / "given.txt").write_text("1 2\na 1 2\n", encoding="utf-8")
+    (tmp_path / "others.txt").write_text(others, encoding="utf-8")
+    paths = [tmp_path / name for name in ("given.txt", "others.txt", "given.txt", "out.txt")]
+    command = [sys.executable, "-m", "train.fill", *paths[:2], "--texts", paths[2], "--out", paths[3]]
+    done = subprocess.run(command, cwd=SERVICE, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert not paths[3].exists()
 
 
 PAIRING = """

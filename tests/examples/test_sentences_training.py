@@ -121,6 +121,34 @@ def test_six_classes_of_questions(data: Path) -> None:
 
 
 @pytest.mark.system
+def test_words_in_their_own_case(data: Path) -> None:
+    done = train(data, "trec", 1, "--dataset", "trec", "--cased", "--word-dropout", 0)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((data / "trec" / "model.json").read_bytes())["cased"] is True
+    assert "How" in (data / "trec" / "vocabulary.txt").read_text(encoding="utf-8").splitlines()
+    (data / "questions.txt").write_text("0 How\n", encoding="utf-8")
+    measured = run("train.kim_cnn.evaluate", data / "questions.txt", "--model", data / "trec")
+    assert " of 1 right" in measured.stdout, measured.stderr
+
+
+@pytest.mark.system
+def test_with_nothing_kept_apart_all_of_it_trains_and_the_last_epoch_is_kept(data: Path) -> None:
+    done = train(data, "trec", 2, "--dataset", "trec", "--apart", 0)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("9 examples, ")
+    assert "; 0 kept apart" in done.stderr
+    assert done.stderr.endswith("epoch 1/2  nothing kept apart\nepoch 2/2  nothing kept apart\n")
+
+
+@pytest.mark.system
+def test_each_part_is_kept_apart_in_turn(data: Path) -> None:
+    runs = [train(data, "trec", 1, "--dataset", "trec", "--apart", 0.4, "--part", part) for part in range(3)]
+    assert [run.returncode for run in runs] == [0, 0, 2], runs[0].stderr
+    assert all("5 examples, " in run.stderr and "; 4 kept apart" in run.stderr for run in runs[:2])
+    assert runs[2].stderr.endswith("error: --part 2: there is no such part of a share of 0.4\n")
+
+
+@pytest.mark.system
 @pytest.mark.parametrize("more", [(), ("--no-overlap",), ("--table",), ("--squad", "squad.json")])
 def test_sm_cnn_writes_what_serving_needs_and_measures_those_files(data: Path, more: tuple[str, ...]) -> None:
     done = train_sm_cnn(data, "out", 1, *(data / name if name.endswith("json") else name for name in more))
@@ -138,15 +166,15 @@ def test_sm_cnn_writes_what_serving_needs_and_measures_those_files(data: Path, m
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("trained", [train, train_sm_cnn])
+@pytest.mark.parametrize(("trained", "more"), [(train, ()), (train, ("--sparse",)), (train_sm_cnn, ())])
 def test_a_resumed_run_gives_the_weights_of_an_unbroken_one(
-    data: Path, trained: Callable[..., subprocess.CompletedProcess[str]]
+    data: Path, trained: Callable[..., subprocess.CompletedProcess[str]], more: tuple[str, ...]
 ) -> None:
     checkpoint = ("--checkpoint", data / "run.pt")
     runs = [
-        trained(data, "broken", 1, *checkpoint),
-        trained(data, "resumed", 3, *checkpoint),
-        trained(data, "whole", 3),
+        trained(data, "broken", 1, *checkpoint, *more),
+        trained(data, "resumed", 3, *checkpoint, *more),
+        trained(data, "whole", 3, *more),
     ]
     assert [run.returncode for run in runs] == [0, 0, 0], runs[-1].stderr
     resumed, whole = (data / name / "model.onnx" for name in ("resumed", "whole"))

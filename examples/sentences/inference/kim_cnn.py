@@ -33,6 +33,7 @@ def _vocabulary() -> dict[str, int]:
 _started = perf_counter()
 model = Model(environ.get("PILOTLIGHT_MODEL", "models/kim_cnn"))
 labels = model.settings["labels"]
+cased = model.settings.get("cased", False)
 [taken] = model.inputs
 embed = embedding.feed(model, _vocabulary)
 T_LOAD_MODEL = perf_counter() - _started
@@ -42,7 +43,7 @@ T_LOAD_MODEL = perf_counter() - _started
 def handler(input: str) -> Prediction:
     """Classify one English sentence; of a longer text the first 1,000 words count."""
     started = perf_counter()
-    words = tokenize(input)
+    words = tokenize(input, cased=cased)
     if not words:
         raise InputError(("input", "must contain at least one word"))
     row = embed(words)

@@ -41,24 +41,24 @@ class Parts(NamedTuple):
     labels: tuple[str, ...]
 
 
-def sst2(folder: Path, share: float) -> Parts:
-    """`trees/train.txt`, of which a share of the trees is kept apart, and `trees/dev.txt`."""
-    kept, apart = keep_apart(read_lines(folder / "trees/train.txt"), share)
-    development = sentences(read_lines(folder / "trees/dev.txt"))
-    return Parts(training_examples(kept), sentences(apart), development, SENTIMENT)
+def sst2(folder: Path, share: float, part: int = 0, cased: bool = False) -> Parts:
+    """`trees/train.txt`, of which a part, a share of the trees, is kept apart, and `trees/dev.txt`."""
+    kept, apart = keep_apart(read_lines(folder / "trees/train.txt"), share, part)
+    development = sentences(read_lines(folder / "trees/dev.txt"), cased)
+    return Parts(training_examples(kept, cased), sentences(apart, cased), development, SENTIMENT)
 
 
-def trec(folder: Path, share: float) -> Parts:
+def trec(folder: Path, share: float, part: int = 0, cased: bool = False) -> Parts:
     """`TREC.train.all`, whose test part is a file of its own: a tenth of the training part measures."""
-    return _in_parts(folder / "TREC.train.all", share, QUESTIONS)
+    return _in_parts(folder / "TREC.train.all", share, part, cased, QUESTIONS)
 
 
-def mr(folder: Path, share: float) -> Parts:
+def mr(folder: Path, share: float, part: int = 0, cased: bool = False) -> Parts:
     """`rt-polarity.all`, which has no parts: a tenth of it measures."""
-    return _in_parts(folder / "rt-polarity.all", share, SENTIMENT)
+    return _in_parts(folder / "rt-polarity.all", share, part, cased, SENTIMENT)
 
 
-SETS: dict[str, Callable[[Path, float], Parts]] = {"sst2": sst2, "trec": trec, "mr": mr}
+SETS: dict[str, Callable[[Path, float, int, bool], Parts]] = {"sst2": sst2, "trec": trec, "mr": mr}
 
 
 def phrases(tree: str) -> Iterator[tuple[str, str]]:
@@ -75,21 +75,21 @@ def phrases(tree: str) -> Iterator[tuple[str, str]]:
             words.append(piece.group())
 
 
-def training_examples(trees: Iterable[str]) -> list[Example]:
+def training_examples(trees: Iterable[str], cased: bool = False) -> list[Example]:
     """Every phrase of the trees once, neutral ones too, with the degree of its label as the wanted probability."""
-    degrees = {tuple(tokenize(words)): _DEGREE[label] for tree in trees for label, words in phrases(tree)}
+    degrees = {_tokens(words, cased): _DEGREE[label] for tree in trees for label, words in phrases(tree)}
     return [Example(tokens, degree) for tokens, degree in degrees.items() if tokens]
 
 
-def sentences(trees: Iterable[str]) -> list[Example]:
+def sentences(trees: Iterable[str], cased: bool = False) -> list[Example]:
     """The whole sentences that are not neutral, for measuring the binary task."""
     roots = (list(phrases(tree))[-1] for tree in trees)
-    return [Example(tuple(tokenize(words)), _BINARY[label]) for label, words in roots if label in _BINARY]
+    return [Example(_tokens(words, cased), _BINARY[label]) for label, words in roots if label in _BINARY]
 
 
-def labelled(lines: Iterable[str]) -> list[Example]:
+def labelled(lines: Iterable[str], cased: bool = False) -> list[Example]:
     """The examples of `label text` lines, where a label is the number of a class."""
-    return [Example(tuple(tokenize(text)), int(label)) for label, text in (line.split(" ", 1) for line in lines)]
+    return [Example(_tokens(text, cased), int(label)) for label, text in (line.split(" ", 1) for line in lines)]
 
 
 def read_lines(path: Path) -> list[str]:
@@ -102,11 +102,15 @@ def read_lines(path: Path) -> list[str]:
     return text.removesuffix("\n").split("\n")  # not splitlines, for which Latin-1's NEL ends a line too
 
 
-def keep_apart(items: Sequence[T], share: float) -> tuple[list[T], list[T]]:
-    """The items to train on and those kept apart from them: one draw for every seed, so that seeds compare."""
+def keep_apart(items: Sequence[T], share: float, part: int = 0) -> tuple[list[T], list[T]]:
+    """The items to train on and those kept apart from them: one draw for every seed, so that seeds compare.
+
+    Of the disjoint parts of that share `part` says which is kept apart.
+    """
     shuffled = random.Random(0).sample(items, len(items))
     apart = round(len(items) * share)
-    return shuffled[apart:], shuffled[:apart]
+    start, end = part * apart, (part + 1) * apart
+    return shuffled[:start] + shuffled[end:], shuffled[start:end]
 
 
 def vocabulary(examples: Iterable[Example]) -> list[str]:
@@ -115,8 +119,17 @@ def vocabulary(examples: Iterable[Example]) -> list[str]:
     return [UNKNOWN, *(word for _, word in sorted((-count, word) for word, count in counts.items()))]
 
 
-def _in_parts(path: Path, share: float, labels: tuple[str, ...]) -> Parts:
-    distinct = dict.fromkeys(example for example in labelled(read_lines(path)) if example.tokens)
-    rest, development = keep_apart(list(distinct), 0.1)
-    training, apart = keep_apart(rest, share)
+def _in_parts(path: Path, share: float, part: int, cased: bool, labels: tuple[str, ...]) -> Parts:
+    """What differs in case only is there once, and in the same part as in lower case."""
+    lines = read_lines(path)
+    distinct: dict[Example, Example] = {}
+    for lower, example in zip(labelled(lines), labelled(lines, cased), strict=True):
+        if lower.tokens:
+            distinct.setdefault(lower, example)
+    rest, development = keep_apart(list(distinct.values()), 0.1)
+    training, apart = keep_apart(rest, share, part)
     return Parts(training, apart, development, labels)
+
+
+def _tokens(text: str, cased: bool) -> tuple[str, ...]:
+    return tuple(tokenize(text, cased=cased))

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 Settings = dict[str, str | float]
+Measure = Callable[[nn.Module], float]
 
 
 class Batches(Protocol):
@@ -22,14 +23,16 @@ class Batches(Protocol):
 
 
 class Run:
-    """The network, its moving average (which is what is exported), the optimiser and the best epoch.
+    """The network, its moving average (which is what is exported), what takes its steps, and the best epoch.
 
     The average goes back a thousand steps, or half an epoch of `batches` where that is less. `settings` are what the
     weights after an epoch depend on: a checkpoint of others is refused.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, batches: int, settings: Settings) -> None:
-        self.model, self.optimizer, self.settings = model, optimizer, settings
+    def __init__(
+        self, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], batches: int, settings: Settings
+    ) -> None:
+        self.model, self.optimizers, self.settings = model, optimizers, settings
         decay = max(0.0, min(0.999, 1 - 2 / batches))
         self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
         self.epoch, self.best, self.best_epoch = 0, 0.0, 0
@@ -37,9 +40,10 @@ class Run:
 
     def step(self, *inputs: Tensor, wanted: Tensor) -> float:
         loss = nn.functional.cross_entropy(self.model(*inputs), wanted)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         loss.backward()
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.average.update_parameters(self.model)
         return float(loss.detach())
 
@@ -69,7 +73,8 @@ class Run:
         self.best_weights = saved["best_weights"]
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
-        return {"model": self.model, "average": self.average, "optimizer": self.optimizer}
+        optimizers = {f"optimizer {number}": each for number, each in enumerate(self.optimizers)}
+        return {"model": self.model, "average": self.average, **optimizers}
 
 
 class Progress:
@@ -112,25 +117,31 @@ def options(parser: argparse.ArgumentParser, epochs: int, patience: int, batch: 
     parser.add_argument("--checkpoint", type=Path, help="file to save each epoch to, and to resume from if it is there")
 
 
-def fit(run: Run, batches: Batches, measure: Callable[[nn.Module], float], options: argparse.Namespace) -> None:
+def fit(run: Run, batches: Batches, measure: Measure | None, options: argparse.Namespace) -> None:
     """Train until `options.patience` epochs in a row brought nothing better on what was kept apart.
 
-    The network is left with the weights of the best epoch, for use.
+    The network is left with the weights of the best epoch, for use. Where nothing was kept apart, there is nothing to
+    measure, and that is the last one.
     """
     if options.checkpoint and options.checkpoint.exists():
         run.load(options.checkpoint)
     progress = Progress(options.epochs, len(batches))
     while run.epoch < options.epochs and run.epoch - run.best_epoch < options.patience:
         _epoch(run, batches, options.seed, progress)
-        run.average.eval()
-        with torch.no_grad():
-            score = measure(run.average)
-        run.finish_epoch(score)
-        say(f"epoch {run.epoch}/{options.epochs}  kept apart {score:.2%}  best {run.best:.2%} in {run.best_epoch}")
+        _measure(run, measure, options.epochs)
         if options.checkpoint:
             run.save(options.checkpoint)
     run.model.load_state_dict(run.best_weights)
     run.model.eval()
+
+
+def _measure(run: Run, measure: Measure | None, epochs: int) -> None:
+    run.average.eval()
+    with torch.no_grad():
+        score = measure(run.average) if measure else 0.0
+    run.finish_epoch(score)
+    kept = f"kept apart {score:.2%}  best {run.best:.2%} in {run.best_epoch}" if measure else "nothing kept apart"
+    say(f"epoch {run.epoch}/{epochs}  {kept}")
 
 
 def _epoch(run: Run, batches: Batches, seed: int, progress: Progress) -> None:

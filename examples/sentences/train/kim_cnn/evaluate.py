@@ -6,6 +6,7 @@ FILE holds trees, or `label text` lines where label is the number of a class: 0 
 """
 
 import argparse
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help="for a model that takes vectors, in word2vec's text form")
     options = parser.parse_args()
     lines = data.read_lines(options.file)
-    examples = data.sentences(lines) if lines[0].startswith("(") else data.labelled(lines)
+    cased = json.loads((options.model / "model.json").read_bytes()).get("cased", False)
+    examples = data.sentences(lines, cased) if lines[0].startswith("(") else data.labelled(lines, cased)
     given = vectors.read(options.vectors) if options.vectors else {}
     hits = right(logits(options.model, examples, given), examples)
     print(f"{hits} of {len(examples)} right, {hits / len(examples):.2%}")

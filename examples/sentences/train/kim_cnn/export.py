@@ -15,7 +15,7 @@ from train import graph
 from train.kim_cnn.model import KimCNN
 
 
-def export(model: KimCNN, words: Sequence[str], labels: Sequence[str], folder: Path) -> None:
+def export(model: KimCNN, words: Sequence[str], labels: Sequence[str], folder: Path, cased: bool = False) -> None:
     """Write what serving needs. Word `i` of the vocabulary is row `i` of the embedding.
 
     The graph takes `tokens` int64 [1, n], n at least 1, or in the static form `vectors` float32 [1, n, dimensions].
@@ -24,7 +24,8 @@ def export(model: KimCNN, words: Sequence[str], labels: Sequence[str], folder: P
     taken = graph.value("tokens", graph.INT64, [1, "n"])
     if config.form == "static":
         taken = graph.value("vectors", graph.FLOAT, [1, "n", config.dimensions])
-    graph.save(folder, [taken], config.classes, _nodes(model), _weights(model), {"labels": labels})
+    settings = {"labels": labels, **({"cased": True} if cased else {})}
+    graph.save(folder, [taken], config.classes, _nodes(model), _weights(model), settings)
     if config.form != "static":
         (folder / "vocabulary.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
 

@@ -29,6 +29,7 @@ class KimCNNConfig:
     dropout: float = 0.5
     word_dropout: float = 0.1  # share of training words turned into <unk>, which so learns what a strange word means
     max_norm: float = 3.0
+    sparse: bool = False  # whether gradients of learned vectors have rows for a batch's words only
 
 
 class KimCNN(nn.Module):
@@ -92,7 +93,7 @@ class KimCNN(nn.Module):
 
 
 def _embedding(config: KimCNNConfig, given: Tensor | None) -> nn.Embedding:
-    embedding = nn.Embedding(config.words, config.dimensions)
+    embedding = nn.Embedding(config.words, config.dimensions, sparse=config.sparse)
     if given is None:
         nn.init.uniform_(embedding.weight, -0.25, 0.25)
     else:

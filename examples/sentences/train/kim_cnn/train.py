@@ -3,9 +3,9 @@
     python -m train.kim_cnn.train --data DIR --out models/kim_cnn
 
 DIR holds the files of the data set, for `sst2` the Treebank's `trees/train.txt` and `trees/dev.txt`. A share of what
-trains is kept apart, and the epoch that does best on it is kept; the development part takes no part in any choice and
-is measured once, on the exported files. Every form but "rand" begins with the vectors of `--vectors`; a word that the
-file lacks gets the vector that is made from its letters, in training and in serving.
+trains is kept apart, and the epoch that does best on it is kept (with `--apart 0` the last one); the development part
+takes no part in any choice and is measured once, on the exported files. Every form but "rand" begins with the vectors
+of `--vectors`; a word that the file lacks gets the vector that is made from its letters, in training and in serving.
 
 The same arguments give the same weights on the same machine, also when a run was broken off and resumed.
 """
@@ -93,22 +93,55 @@ def report(
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the files of the data set")
-    parser.add_argument("--dataset", choices=data.SETS, default="sst2", help="default sst2")
-    parser.add_argument("--form", choices=FORMS, default="rand", help="; ".join(f"{k}: {v}" for k, v in FORMS.items()))
-    parser.add_argument("--vectors", type=Path, help="word vectors in word2vec's text form, gzipped or not")
-    parser.add_argument("--apart", type=float, default=0.1, help="share of what trains kept apart (default 0.1)")
-    parser.add_argument("--dimensions", type=int, default=KimCNNConfig.dimensions, help="of the form rand's vectors")
+    _add_data(parser)
+    _add_network(parser)
     runs.options(parser, epochs=16, patience=4, batch=64, rate=1e-3)
     options = parser.parse_args()
     if (options.form == "rand") == (options.vectors is not None):
         parser.error("--vectors are for every form but rand, which has none")
+    if options.part < 0 or (options.part + 1) * options.apart > 1 + 1e-9:
+        parser.error(f"--part {options.part}: there is no such part of a share of {options.apart:g}")
     return options
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="folder with the files of the data set")
+    parser.add_argument("--dataset", choices=data.SETS, default="sst2", help="default sst2")
+    parser.add_argument("--cased", action="store_true", help="leave the words in their own case")
+    parser.add_argument(
+        "--apart", type=float, default=0.1, help="share of what trains kept apart (default 0.1; 0: none)"
+    )
+    parser.add_argument("--part", type=int, default=0, help="which part of that share: 0, 1, ... (default 0)")
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    usual = KimCNNConfig.word_dropout
+    parser.add_argument("--form", choices=FORMS, default="rand", help="; ".join(f"{k}: {v}" for k, v in FORMS.items()))
+    parser.add_argument("--vectors", type=Path, help="word vectors in word2vec's text form, gzipped or not")
+    parser.add_argument("--dimensions", type=int, default=KimCNNConfig.dimensions, help="of the form rand's vectors")
+    parser.add_argument(
+        "--word-dropout", type=float, default=usual, help=f"share of words made unknown in training (default {usual:g})"
+    )
+    parser.add_argument(
+        "--sparse", action="store_true", help="let a batch move the vectors of its words only: much less work"
+    )
 
 
 def settings(options: argparse.Namespace) -> runs.Settings:
     """What the weights after an epoch depend on."""
-    names = ("dataset", "form", "seed", "apart", "dimensions", "batch", "rate")
+    names = (
+        "dataset",
+        "cased",
+        "form",
+        "seed",
+        "apart",
+        "part",
+        "dimensions",
+        "word_dropout",
+        "sparse",
+        "batch",
+        "rate",
+    )
     return {**{name: getattr(options, name) for name in names}, "vectors": str(options.vectors)}
 
 
@@ -125,27 +158,37 @@ def vocabulary(parts: data.Parts, given: Mapping[str, Vector], form: str) -> tup
 def network(options: argparse.Namespace, parts: data.Parts, given: Mapping[str, Vector]) -> tuple[KimCNN, list[str]]:
     """The network as it begins, and its words."""
     words, learned = vocabulary(parts, given, options.form)
-    config = KimCNNConfig(learned, options.dimensions, options.form, classes=len(parts.labels))
+    noise, sparse = options.word_dropout, options.sparse
+    config = KimCNNConfig(
+        learned, options.dimensions, options.form, classes=len(parts.labels), word_dropout=noise, sparse=sparse
+    )
     if not given:
         return KimCNN(config), words
     config = replace(config, dimensions=len(next(iter(given.values()))))
     return KimCNN(config, torch.from_numpy(vectors.look_up(given, words, config.dimensions))), words
 
 
+def optimizers(model: KimCNN, rate: float) -> list[torch.optim.Optimizer]:
+    """Adam, after whose step output weights are clipped, and where gradients are sparse one for the vectors."""
+    sparse = list(model.embedding.parameters()) if model.config.sparse and model.embedding is not None else []
+    dense = [parameter for parameter in model.parameters() if all(parameter is not each for each in sparse)]
+    adam = torch.optim.Adam(dense, lr=rate)
+    adam.register_step_post_hook(lambda *_: model.clip())
+    return [adam, torch.optim.SparseAdam(sparse, lr=rate)] if sparse else [adam]
+
+
 def main() -> None:
     options = arguments()
-    parts = data.SETS[options.dataset](options.data, options.apart)
+    parts = data.SETS[options.dataset](options.data, options.apart, options.part, options.cased)
     given = vectors.read(options.vectors) if options.vectors else {}
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     model, words = network(options, parts, given)
     say(f"{len(parts.training)} examples, {len(words)} words; {len(parts.apart)} kept apart")
-    optimizer = torch.optim.Adam(model.parameters(), lr=options.rate)
-    optimizer.register_step_post_hook(lambda *_: model.clip())
     training, apart = (Sentences(part, words, len(parts.labels), options.batch) for part in parts[:2])
-    run = Run(model, optimizer, len(training), settings(options))
-    runs.fit(run, training, accuracy(apart), options)
-    export.export(model, words, parts.labels, options.out)
+    run = Run(model, optimizers(model, options.rate), len(training), settings(options))
+    runs.fit(run, training, accuracy(apart) if parts.apart else None, options)
+    export.export(model, words, parts.labels, options.out, options.cased)
     report(model, words, options.out, parts.development, given)
 
 

@@ -133,7 +133,7 @@ def main() -> None:
     model = SMCNN(SMCNNConfig(dimensions, options.overlap), rows)
     training = Candidates(kept, idf, options.batch)
     model.standardise(training.overlap)
-    run = Run(model, torch.optim.Adam(model.parameters(), lr=options.rate), len(training), settings(options))
+    run = Run(model, [torch.optim.Adam(model.parameters(), lr=options.rate)], len(training), settings(options))
     runs.fit(run, training, precision(apart, Candidates(apart, idf, 1)), options)
     export.export(model, idf, options.out, options.table)
     report(model, options.out, pairs.read(options.data / "raw-dev"), given)
