@@ -132,7 +132,7 @@ def repeated(chance: random.Random, _: bytes, __: int) -> bytes:
         progressive[:-2] + scan * 5_000 + b"\xff\xd9",
         b"GIF89a" + bytes(7) + b"!\xfe\x02ab\0" * 50_000,
         small.gif(9, 9)[:-1] * 300,
-        small.strips(1_400_000),
+        small.strips(1_000_000),
         small.png(4, 4, *[small.chunk(b"tEXt", b"a%d\0b" % each) for each in range(20_000)]),
     ))  # fmt: skip
 
