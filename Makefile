@@ -23,6 +23,7 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/scale_out.py
 	.venv-train/bin/python benchmarks/kim_cnn.py
 	.venv-train/bin/python benchmarks/kim_cnn_table.py
+	.venv-train/bin/python benchmarks/captioning.py
 	.venv-train/bin/python benchmarks/wordpiece.py
 	.venv-train/bin/python benchmarks/readers.py
 	.venv-train/bin/python benchmarks/vectors.py --dynamodb

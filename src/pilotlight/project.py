@@ -113,9 +113,15 @@ class Function(Struct, frozen=True, kw_only=True):
 
     @property
     def is_installed(self) -> bool:
-        """Whether the model is there, when the function names one: a file, or a folder with one of `MODEL_FILES`."""
+        """Whether the model is there, when the function names one: a file, or a folder with one of `MODEL_FILES`, or a
+        folder of such folders, one for each part.
+        """
         path = self.root / self.model
-        return not self.model or path.is_file() or any((path / name).is_file() for name in MODEL_FILES)
+        return (
+            not self.model
+            or path.is_file()
+            or any(any(path.glob(part + name)) for part in ("", "*/") for name in MODEL_FILES)
+        )
 
     @property
     def how_to_install(self) -> str:

@@ -42,6 +42,8 @@ def test_holds_the_package_and_the_templates(wheel: Path) -> None:
     assert names > {
         "pilotlight/py.typed",
         "pilotlight/local/playground/index.html",
+        "pilotlight/templates/captioning/inference/caption.py",
+        "pilotlight/templates/clothing/inference/clothing.py",
         "pilotlight/templates/minimal/pilotlight.toml",
         "pilotlight/templates/minimal/inference/hello.py",
         "pilotlight/templates/minimal/events/hello.json",

@@ -53,6 +53,16 @@ def test_a_raw_handler(tmp_path: Path) -> None:
     assert describe(tmp_path, GOOD, "inference/greet.raw") == (0, {"ok": True, "raw": True, "doc": "Greets."})
 
 
+def test_of_a_result_that_may_be_a_response_the_others_are_told(tmp_path: Path) -> None:
+    source = GOOD.replace("import endpoint", "import Response, endpoint").replace(
+        "-> str", "-> dict[str, int] | Response"
+    )
+    status, told = describe(tmp_path, source)
+    assert status == 0
+    assert told["output"] == {"type": "object", "additionalProperties": {"type": "integer"}}
+    assert told["answer"] == "application/json"
+
+
 STARRED = "from pilotlight import endpoint\n@endpoint\ndef handler(*a): ..."
 
 

@@ -11,6 +11,8 @@ import json
 import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from functools import reduce
+from operator import or_
 from typing import Any, get_args, get_origin
 
 from pilotlight.errors import PilotlightError
@@ -60,11 +62,17 @@ def _doc(handler: object) -> str:
 
 
 def _result(annotation: object) -> tuple[object, bool]:
-    """The annotation of the result, of one chunk where it is an iterator; and whether it is."""
+    """The annotation of the result, of one chunk where it is an iterator; and whether it is.
+
+    Of a result that may also be a `Response`, which can be anything, the others.
+    """
     if get_origin(annotation) in _STREAMS:
         chunk = get_args(annotation)[0]
         return Response if Response in get_args(chunk) else chunk, True  # as a first chunk it gives the content type
-    return annotation, False
+    members = get_args(annotation)
+    if Response not in members:
+        return annotation, False
+    return reduce(or_, (member for member in members if member is not Response)), False
 
 
 def _media(binding: Binding) -> list[str]:
