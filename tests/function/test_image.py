@@ -212,6 +212,7 @@ def test_a_draft_is_smaller_before_it_is_decoded() -> None:
         (strips(100_001), InputError, "a TIFF of more parts than a picture has"),
         (b"\xff\xd8\xff" + bytes(limits.PICTURE), InputTooLarge, "10000003 bytes, and a picture may have 10000000"),
         (png(6_325, 6_325), InputTooLarge, "6325 x 6325 pixels, and a picture may have 40000000"),
+        (png(65_536, 1), InputTooLarge, "65536 x 1 pixels, and a side may have 65535"),
         (written(Pillow.new("1", (1, 65_000)), "PNG"), InputTooLarge, "1 x 65000 pixels are too narrow a picture"),
     ],
 )  # fmt: skip
@@ -256,6 +257,14 @@ def test_pixels_are_bounded_by_memory_too(memory: str, most: int, monkeypatch: p
     assert Image(png(side, side)).width == side
     with pytest.raises(InputTooLarge, match=f"a picture may have {most}"):
         Image(png(side + 1, side + 1))
+
+
+def test_what_a_narrow_picture_is_brought_to_is_bounded_by_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")  # 5,592,405 pixels
+    image = Image(written(Pillow.new("1", (600, 1)), "PNG"))
+    assert image.pixels(90, 90, fit="crop").shape == (1, 90, 90, 3)  # by 54,000 x 90
+    with pytest.raises(InputTooLarge, match="600 x 1 pixels are too narrow a picture"):
+        image.pixels(100, 100, fit="crop")
 
 
 BEGINNINGS = [b"", PNG[:8], PNG[:40], b"\xff\xd8\xff\xe0", b"GIF89a", b"BM", b"II*\0\x08\0\0\0", b"RIFF....WEBPVP8 ",
@@ -426,6 +435,7 @@ def test_probabilities_are_left_as_they_are(tmp_path: Path) -> None:
         ({"image": None}, "there is no 'image'"),
         ({"image": {"width": 2}}, '"image": .*height'),
         ({"image": {"width": 2, "height": 2, "resample": "best"}}, '"image": resample is one of nearest'),
+        ({"image": {"width": 2, "height": 2, "resize_to": 256}}, "\"image\": 'resize_to' is not known"),
         ({"scores": "votes"}, '"scores" is logits or probabilities'),
     ],
 )

@@ -29,6 +29,19 @@ def lite(path: str) -> None:
         file.write(tf.lite.TFLiteConverter.from_keras_model(keras_model()).convert())
 
 
+def printing_saved_model(path: str) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    def serve(x):
+        tf.print("seen", output_stream=f"file://{path}/seen.txt")
+        return {"y": tf.reduce_mean(x, axis=[1, 2])}
+
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, 32, 32, 3), tf.float32, name="x")])
+    tf.saved_model.save(module, path, signatures={"serving_default": module.serve})
+
+
 def unsafe_saved_model(path: str) -> None:
     import tensorflow as tf
 
@@ -72,6 +85,8 @@ if __name__ == "__main__":
             keras_model().export(path, verbose=False)
         case "unsafe":
             unsafe_saved_model(path)
+        case "printing":
+            printing_saved_model(path)
         case "tflite":
             lite(path)
         case "pt2":

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 MAKER = Path(__file__).parent / "make_picture_model.py"
 NAMES = {
-    "keras": "m.keras", "lambda": "m.keras", "savedmodel": "saved", "unsafe": "saved",
+    "keras": "m.keras", "lambda": "m.keras", "savedmodel": "saved", "unsafe": "saved", "printing": "saved",
     "tflite": "m.tflite", "pt2": "m.pt2",
 }  # fmt: skip
 
@@ -83,7 +83,11 @@ def test_a_source_becomes_a_folder(
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("lambda", "it holds code, a Lambda layer, which is not run"), ("unsafe", "has the operator ReadFile")],
+    [
+        ("lambda", "it holds code, a Lambda layer, which is not run"),
+        ("unsafe", "has the operator ReadFile"),
+        ("printing", "has the operator PrintV2"),
+    ],
 )
 def test_a_source_that_would_run_code_is_refused(
     made: Callable[[str], Path], tmp_path: Path, kind: str, reason: str

@@ -293,3 +293,15 @@ def test_samples_that_cannot_be(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(UsageError, match=r"reading the samples: .*0\.png: ") as caught:
         pipeline.optimize(options(source, photos, tmp_path / "made", labels=named(tmp_path)), time, Progress())
     assert caught.value.hint == "leave that picture out"
+
+
+def test_labels_that_changed_while_a_run_was_broken_off_are_read_again(tmp_path: Path, photos: Path) -> None:
+    def breaks(*_: object) -> Timing:
+        raise KeyboardInterrupt
+
+    asked = options(network(tmp_path / "colour.onnx"), photos, tmp_path / "made", labels=named(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.optimize(asked, breaks, Progress())
+    named(tmp_path).write_text("\n".join(reversed(LABELS)), encoding="utf-8")
+    pipeline.optimize(asked, time, Progress())
+    assert json.loads((tmp_path / "made" / "model.json").read_text())["labels"] == [*reversed(LABELS)]

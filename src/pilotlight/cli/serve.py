@@ -21,6 +21,7 @@ from pilotlight.local.isolation import Level
 from pilotlight.local.keys import Made
 from pilotlight.project import Function
 
+_LONGEST_BODY = 1_000  # characters of a body that are shown
 _ISOLATED = {
     "namespace": "Isolated: functions see a read-only file system, and a /tmp of their own that goes with them.",
     "landlock": "Isolated: functions see your files, and can write only below a $TMPDIR of their own (not in /tmp).",
@@ -120,8 +121,15 @@ def curl(url: str, functions: Sequence[Function]) -> str:
         posts = [route.path for route in function.served if route.method in ("POST", "ANY") and "{" not in route.path]
         if event is not None and posts and _is_installed(function) and not function.api_key:
             body = json.dumps(event, ensure_ascii=False)
+            if len(body) > _LONGEST_BODY:  # a picture, perhaps
+                body = f"@{_from_here(function.event_file)}"
             return f"curl -s {url}{posts[0]} -H 'content-type: application/json' -d {shlex.quote(body)}"
     return ""
+
+
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _is_installed(function: Function) -> bool:

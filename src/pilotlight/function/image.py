@@ -8,7 +8,7 @@ from pilotlight.errors import ModelError
 from pilotlight.function.labels import Label, softmax
 from pilotlight.function.model import Model
 from pilotlight.function.pictures import Size
-from pilotlight.function.pixels import numbers, prepared, tables
+from pilotlight.function.pixels import KEYS, numbers, prepared, tables
 
 if TYPE_CHECKING:
     import os
@@ -64,6 +64,8 @@ class ImageClassifier:
         return sorted(labels, key=lambda label: -label.score)[:top]
 
     def _read_size(self, settings: dict[str, Any]) -> Size:
+        if unknown := settings.keys() - {*Size._fields, *KEYS}:
+            raise self._broken(f'"image": {min(unknown)!r} is not known')
         fields = {name: value for name, value in settings.items() if name in Size._fields}
         try:
             return Size(**fields).checked()

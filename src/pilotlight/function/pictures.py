@@ -102,6 +102,8 @@ def read_header(content: bytes, field: str) -> Header:
         width, height = picture.size
     if width * height > (most := most_pixels()):
         raise InputTooLarge((field, f"{width} x {height} pixels, and a picture may have {most}"))
+    if max(width, height) > limits.PICTURE_SIDE:  # Pillow takes memory for each row, too
+        raise InputTooLarge((field, f"{width} x {height} pixels, and a side may have {limits.PICTURE_SIDE}"))
     return Header(kind, height if orientation > 4 else width, width if orientation > 4 else height, orientation)
 
 
@@ -134,7 +136,7 @@ def resized(content: bytes, kind: str, orientation: int, field: str, size: Size)
     least = (size.resize or max(size.width, size.height),) * 2
     picture = decoded(content, kind, orientation, field, least if size.draft else None)
     scaled = (size.width, size.height) if size.fit == "stretch" else _covering(picture.size, size)
-    if scaled[0] * scaled[1] > max(limits.PICTURE_PIXELS, size.width * size.height):
+    if scaled[0] * scaled[1] > max(most_pixels(), size.width * size.height):
         raise InputTooLarge((field, f"{picture.width} x {picture.height} pixels are too narrow a picture"))
     picture = picture.resize(scaled, Resampling[size.resample.upper()])
     if scaled != (size.width, size.height):

@@ -108,8 +108,7 @@ def _adds_up(row: Any) -> bool:
 
 def labels(options: Options, source: Source, pictures: Sequence[samples.Picture], classes: int) -> list[str]:
     """Of --labels, or `labels.txt` beside the source, or the samples' folders where they are as many; else numbers."""
-    beside = source.path.with_name("labels.txt")
-    file = options.labels or (beside if beside.is_file() else None)
+    file = _file_of_labels(options, source)
     if file is None:
         named = sorted({label for picture in pictures for label in picture.right})
         return named if len(named) == classes else [str(number) for number in range(classes)]
@@ -120,6 +119,11 @@ def labels(options: Options, source: Source, pictures: Sequence[samples.Picture]
     if len(found) != classes:
         raise UsageError(f"reading the labels in {file}: {len(found)} for {classes} scores", "one a line, in order")
     return found
+
+
+def _file_of_labels(options: Options, source: Source) -> Path | None:
+    beside = source.path.with_name("labels.txt")
+    return options.labels or (beside if beside.is_file() else None)
 
 
 def plan(options: Options) -> dict[str, Any]:
@@ -151,14 +155,16 @@ def optimize(options: Options, time: Time, progress: Progress) -> dict[str, Any]
     source = resolve(options.source)
     with place.held(place.resolve(options.out)) as folder, writing(folder):
         check(options)  # again, by what is there now that no other run writes it
-        key = f"{pilotlight.__version__} {_asked(options)} {state.digest_of(source.path)} {libraries()}"
+        key = f"{pilotlight.__version__} {_asked(options, source)} {state.digest_of(source.path)} {libraries()}"
         run = Run(options, source, found, state.Work(folder, key, options.fresh), time, progress)
         return _finish(run, _steps(run))
 
 
-def _asked(options: Options) -> str:
-    names = ("task", "preprocess", "format", "size", "resample", "fit", "resize", "labels")
-    return " ".join(str(getattr(options, name)) for name in names)
+def _asked(options: Options, source: Source) -> str:
+    names = ("task", "preprocess", "format", "size", "resample", "fit", "resize")
+    file = _file_of_labels(options, source)
+    named = state.digest(file.read_text("utf-8", "replace")) if file and file.is_file() else ""
+    return " ".join([*(str(getattr(options, name)) for name in names), named])
 
 
 def _steps(run: Run) -> dict[str, dict[str, Any]]:

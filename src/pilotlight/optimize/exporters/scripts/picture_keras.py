@@ -13,16 +13,25 @@ import numpy as np
 from refusal import Refused, count, say
 
 OPSET = 18  # the newest that tf2onnx knows
-UNSAFE = {  # operators that reach files or run Python
-    *("PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "LoadLibrary"),
-    *("ReaderReadV2", "WholeFileReaderV2", "SaveV2", "Save", "SaveSlices", "MergeV2Checkpoints"),
+UNSAFE = {  # operators that run Python, or reach files or other machines; SaveV2 is in what saves every SavedModel
+    *("PyFunc", "PyFuncStateless", "EagerPyFunc"),
+    *("ReadFile", "MatchingFiles", "ImmutableConst", "LoadAndRemapMatrix", "Restore", "RestoreSlice"),
+    *("InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "ReaderRead", "ReaderReadV2"),
+    *("ReaderReadUpTo", "ReaderReadUpToV2", "TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2"),
+    *("FixedLengthRecordDataset", "FixedLengthRecordDatasetV2", "MatchingFilesDataset", "LMDBDataset", "SqlDataset"),
+    *("ExperimentalLMDBDataset", "ExperimentalMatchingFilesDataset", "ExperimentalSqlDataset", "LoadDataset"),
+    *("SnapshotDataset", "SnapshotDatasetV2", "SnapshotDatasetReader", "SnapshotNestedDatasetReader"),
+    *("CacheDataset", "CacheDatasetV2", "SaveDataset", "SaveDatasetV2", "DistributedSave", "DatasetToTFRecord"),
+    *("ExperimentalDatasetToTFRecord", "WriteFile", "Save", "SaveSlices", "PrintV2", "DumpTensor"),
+    *("CreateSummaryFileWriter", "CreateSummaryDbWriter", "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3"),
+    *("DebugNanCount", "DebugNumericSummary", "FileSystemSetConfiguration", "RpcClient", "RpcServer"),
+    *("DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3", "DataServiceDatasetV4"),
 }
-RESTORING = {"SaveV2", "MergeV2Checkpoints"}  # which every SavedModel has, in the functions that save it
 Model = Callable[..., Any]
 
 
 def load_keras(path: Path) -> Any:
-    """The model; Refused when it holds code of its own, which `picture_files.check_keras` has looked for too."""
+    """The model; Refused when it holds code of its own, which `pictures.source.check_keras` has looked for too."""
     import keras
 
     try:
@@ -62,7 +71,7 @@ def check_operators(path: Path) -> None:
     for graph in found.meta_graphs:
         library = graph.graph_def.library.function
         called = {node.op for function in library for node in function.node_def}
-        unsafe = (called | {node.op for node in graph.graph_def.node}) & (UNSAFE - RESTORING)
+        unsafe = (called | {node.op for node in graph.graph_def.node}) & UNSAFE
         if unsafe:
             raise Refused(
                 f"loading {path}: its graph has the operator {min(unsafe)}, which reaches outside, and was not run",
