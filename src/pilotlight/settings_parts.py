@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from pilotlight import limits
 
@@ -33,18 +33,15 @@ class Inputs(Struct, frozen=True, forbid_unknown_fields=True):
             form="a host in lower case and its port",
         ),
     ] = ()
-    buckets: (
-        Annotated[
-            tuple[Annotated[str, Meta(pattern=whole("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"))], ...],
-            setting(
-                "Buckets of S3 whose objects requests may name (s3://bucket/key). Without it: every one that the "
-                "function's role may read, on this machine the credentials of the shell; an empty list is none.",
-                ["uploads"],
-                form="the name of a bucket",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    buckets: Annotated[
+        tuple[Annotated[str, Meta(pattern=whole("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"))], ...],
+        setting(
+            "Buckets of S3 whose objects requests may name (s3://bucket/key), read with the credentials of the "
+            "function's role, on this machine those of the shell. Objects of other buckets are refused.",
+            ["uploads"],
+            form="the name of a bucket",
+        ),
+    ] = ()
 
 
 class Records(Struct, frozen=True, forbid_unknown_fields=True):

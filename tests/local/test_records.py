@@ -227,6 +227,31 @@ def test_what_only_looks_like_a_record_stops_nothing(root: Path, start_server: S
     assert server.stop() == 0
 
 
+FORGING = """
+    from pilotlight.function.runtime_client import RECORD, RuntimeApi
+
+    send = RuntimeApi.respond
+
+    def respond(self, request_id, payload, headers=""):
+        return send(self, request_id, payload, f'{RECORD}: {{"expires":{{"N":"abc"}}}}\\r\\n')
+
+    RuntimeApi.respond = respond
+
+    def handler(event, context):
+        return 1
+    """
+
+
+def test_a_forged_record_stops_nothing(root: Path, start_server: Start) -> None:
+    write(root, {"inference/forging.py": FORGING})
+    server = start_server(root, "--no-reload")
+    for count in (1, 2):
+        assert invoke(server, "forging", "{}").json() == 1
+        invoke(server, "several", "{}")
+        records(root, count)
+    assert server.stop() == 0
+
+
 # what ends
 
 

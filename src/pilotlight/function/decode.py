@@ -309,7 +309,7 @@ def _picture(value: Any, path: str) -> bytes:
         from pilotlight.function import s3
 
         try:
-            return s3.get(value, limits.PICTURE)
+            return s3.get_for_request(value, limits.PICTURE)
         except InputError as error:
             raise error.at(path) from None
     if isinstance(value, str) and value[:5] == "data:":  # RFC 2397

@@ -17,7 +17,7 @@ from pilotlight.function.download import Deadline, Download, Place
 from pilotlight.function.http1 import Endpoint, tls
 from pilotlight.function.signing import sign
 
-VARIABLE = "PILOTLIGHT_BUCKETS"  # those that requests may name, with commas between them; without it, every one
+VARIABLE = "PILOTLIGHT_BUCKETS"  # those that requests may name, with commas between them
 
 _SECONDS = 10.0  # for an object, all attempts together
 _ATTEMPTS = 4
@@ -67,13 +67,9 @@ def parse(uri: str) -> Object:
 def get(uri: str, most: int) -> bytes:
     """The object, which has `most` bytes at most; a larger one is not read.
 
-    Raises `errors.InputError` when there is no such object, or the settings do not open its bucket,
-    `errors.InputTooLarge`, and `errors.ObjectError`.
+    Raises `errors.InputError` when there is no such object, `errors.InputTooLarge`, and `errors.ObjectError`.
     """
     place, deadline, attempt = parse(uri), Deadline(_SECONDS), 0
-    opened = os.environ.get(VARIABLE)
-    if opened is not None and place.bucket not in opened.split(","):
-        raise InputError("names a bucket that is not open to requests")
     while True:
         try:
             return _attempt(place, most, deadline)
@@ -83,6 +79,13 @@ def get(uri: str, most: int) -> bytes:
             if attempt == _ATTEMPTS or deadline.remaining <= pause:
                 raise again.problem from None
         time.sleep(pause)
+
+
+def get_for_request(uri: str, most: int) -> bytes:
+    """As `get`, of what a request names: raises `errors.InputError` too where the settings do not open the bucket."""
+    if parse(uri).bucket not in os.environ.get(VARIABLE, "").split(","):
+        raise InputError("names a bucket that is not open to requests")
+    return get(uri, most)
 
 
 class _Again(Exception):

@@ -93,8 +93,8 @@ def settings(function: Function) -> Mapping[str, str]:
 
 
 def _input_variables(inputs: Inputs) -> Mapping[str, str]:
-    urls = {url_fetch.VARIABLE: ",".join(inputs.allow_urls)} if inputs.allow_urls else {}
-    return urls if inputs.buckets is msgspec.UNSET else {**urls, s3.VARIABLE: ",".join(inputs.buckets)}
+    opened = {url_fetch.VARIABLE: inputs.allow_urls, s3.VARIABLE: inputs.buckets}
+    return {name: ",".join(each) for name, each in opened.items() if each}
 
 
 def _record_variables(function: Function) -> Mapping[str, str]:

@@ -253,13 +253,21 @@ class Keeper:
     async def _store(self, due: dict[str, str]) -> None:
         if not due:
             return
+        try:
+            await self._write(due)
+        except ValueError:  # a client of the Runtime API other than ours has sent what is no record with its answer
+            for request_id in due:
+                self._check(request_id)
+            return
+        for request_id, text in due.items():
+            if self._reader.records.get(request_id) is text:
+                del self._reader.records[request_id]
+
+    async def _write(self, due: dict[str, str]) -> None:
         if self.table.store == "sqlite":
             await self._tables.write(self._root, Change(RECORDS, [_row(*each) for each in due.items()]))
         else:
             await asyncio.get_running_loop().run_in_executor(None, self._put, list(due.values()))
-        for request_id, text in due.items():
-            if self._reader.records.get(request_id) is text:
-                del self._reader.records[request_id]
 
     def _put(self, texts: list[str]) -> None:
         table = remote(address(self._root, RECORDS, self.table))
