@@ -165,10 +165,11 @@ def shares(runs: int) -> list[str]:
         "## Reading a picture beside running a model",
         "",
         "Processor time of all threads, median. MobileNetV2-sized reads 224 x 224 (bilinear, crop), Xception-sized "
-        "299 x 299 (nearest). A draft decodes a large JPEG at an eighth to a half of its size.",
+        "299 x 299 (nearest). A draft decodes a large JPEG at an eighth to a half of its size. Goal: reading takes "
+        "less than 10 % of a request.",
         "",
-        "| picture | model | reading, ms | of that decoding, ms | running, ms | share of reading |",
-        "|---|---|---|---|---|---|",
+        "| picture | model | reading, ms | of that decoding, ms | running, ms | share of reading | goal |",
+        "|---|---|---|---|---|---|---|",
     ]
     sizes = {"12 megapixels": (4_000, 3_000), "256 pixels": (256, 256)}
     with tempfile.TemporaryDirectory() as folder:
@@ -189,7 +190,8 @@ def row(name: str, model: str, content: bytes, made: pictures_models.Made, draft
     running = spent(lambda: loaded.run({"pixels": pixels}), runs)
     shown = f"{decoding * 1000:.1f}" if not draft else ""
     share = reading / (reading + running)
-    return f"| {name} | {model} | {reading * 1000:.1f} | {shown} | {running * 1000:.1f} | {share:.0%} |"
+    goal = "met" if share < 0.1 else "**missed**"
+    return f"| {name} | {model} | {reading * 1000:.1f} | {shown} | {running * 1000:.1f} | {share:.0%} | {goal} |"
 
 
 def spent(work: Callable[[], object], runs: int) -> float:

@@ -42,6 +42,10 @@ TARGETS = (("Keras", 10.0), ("torch", 9.0))
 """How many times faster a cold start of the best of ours has to be."""
 
 
+SHARE = 0.1
+"""Of a warm answer, what decoding and resizing may take."""
+
+
 class Side(NamedTuple):
     name: str
     command: list[str]
@@ -152,6 +156,9 @@ def table(name: str, sides: list[Side]) -> str:
         ratio = median(naive[other].cold) / best
         verdict = "reached" if ratio >= bound else "missed"
         lines.append(f"\nCold, the best of ours against {other}: {ratio:.1f} times, {bound:g} asked for: {verdict}.")
+    shares = [median(each.pixels) / median(each.warm) for each in sides if each.pixels]
+    verdict = "reached" if max(shares) < SHARE else "missed" if min(shares) >= SHARE else "reached by some"
+    lines.append(f"\nReading the picture takes less than {SHARE:.0%} of a warm answer: {verdict}.")
     return "\n".join([*lines, ""])
 
 

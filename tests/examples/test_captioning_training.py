@@ -241,10 +241,12 @@ def test_what_is_no_such_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save(saved, tmp_path / "less.pt")
     torch.save({"weights": {}}, tmp_path / "other.pt")
     (tmp_path / "few.json").write_text('{"<start>": 0, "<end>": 1, "<unk>": 2}', encoding="utf-8")
+    (tmp_path / "no.json").write_text("<start>", encoding="utf-8")
     for checkpoint, words, reason in (
         ("less.pt", "words.json", "it has no weights 'f_beta.weight'"),
         ("other.pt", "words.json", "there is no dictionary of weights 'encoder' in it"),
         ("weights.pt", "few.json", "it does not number the decoder's 30 words from 0"),
+        ("weights.pt", "no.json", "it does not number the decoder's 30 words from 0"),
     ):
         done = run("train.convert", tmp_path / checkpoint, tmp_path / words, "--out", tmp_path / "model")
         assert (done.returncode, reason in done.stderr) == (1, True), done.stderr

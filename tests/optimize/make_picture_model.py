@@ -56,6 +56,21 @@ def unsafe_saved_model(path: str) -> None:
     tf.saved_model.save(module, path, signatures={"serving_default": module.serve})
 
 
+def saving_saved_model(path: str) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    def serve(x):
+        tf.raw_ops.SaveV2(
+            prefix=f"{path}/written", tensor_names=["a"], shape_and_slices=[""], tensors=[tf.constant(1.0)]
+        )
+        return {"y": tf.reduce_mean(x, axis=[1, 2])}
+
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec((None, 32, 32, 3), tf.float32, name="x")])
+    tf.saved_model.save(module, path, signatures={"serving_default": module.serve})
+
+
 def program(path: str) -> None:
     import torch
 
@@ -87,6 +102,8 @@ if __name__ == "__main__":
             unsafe_saved_model(path)
         case "printing":
             printing_saved_model(path)
+        case "saving":
+            saving_saved_model(path)
         case "tflite":
             lite(path)
         case "pt2":

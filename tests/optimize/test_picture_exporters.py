@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 MAKER = Path(__file__).parent / "make_picture_model.py"
 NAMES = {
     "keras": "m.keras", "lambda": "m.keras", "savedmodel": "saved", "unsafe": "saved", "printing": "saved",
-    "tflite": "m.tflite", "pt2": "m.pt2",
+    "saving": "saved", "tflite": "m.tflite", "pt2": "m.pt2",
 }  # fmt: skip
 
 
@@ -87,6 +87,7 @@ def test_a_source_becomes_a_folder(
         ("lambda", "it holds code, a Lambda layer, which is not run"),
         ("unsafe", "has the operator ReadFile"),
         ("printing", "has the operator PrintV2"),
+        ("saving", "has the operator SaveV2"),
     ],
 )
 def test_a_source_that_would_run_code_is_refused(

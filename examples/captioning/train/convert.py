@@ -63,8 +63,12 @@ def _tensors(saved: object, part: str, path: Path) -> dict[str, np.ndarray]:
 
 def read_words(path: Path, speech: Speech) -> dict[str, int]:
     """The word map. Raises `Refused` for one that does not belong to the decoder."""
-    numbers: Any = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(numbers, dict) or sorted(numbers.values()) != list(range(len(speech.embedding))):
+    try:
+        numbers: Any = json.loads(path.read_text(encoding="utf-8"))
+        is_right = sorted(numbers.values()) == list(range(len(speech.embedding)))
+    except (ValueError, TypeError, AttributeError):  # no JSON, no object, or not of numbers alone
+        is_right = False
+    if not is_right:
         raise Refused(f"reading {path}: it does not number the decoder's {len(speech.embedding)} words from 0")
     if missing := {START, END, UNKNOWN} - numbers.keys():
         raise Refused(f"reading {path}: {min(missing)} has no number")

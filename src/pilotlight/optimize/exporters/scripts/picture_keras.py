@@ -13,7 +13,7 @@ import numpy as np
 from refusal import Refused, count, say
 
 OPSET = 18  # the newest that tf2onnx knows
-UNSAFE = {  # operators that run Python, or reach files or other machines; SaveV2 is in what saves every SavedModel
+UNSAFE = {  # operators that run Python, or reach files or other machines
     *("PyFunc", "PyFuncStateless", "EagerPyFunc"),
     *("ReadFile", "MatchingFiles", "ImmutableConst", "LoadAndRemapMatrix", "Restore", "RestoreSlice"),
     *("InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "ReaderRead", "ReaderReadV2"),
@@ -27,6 +27,7 @@ UNSAFE = {  # operators that run Python, or reach files or other machines; SaveV
     *("DebugNanCount", "DebugNumericSummary", "FileSystemSetConfiguration", "RpcClient", "RpcServer"),
     *("DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3", "DataServiceDatasetV4"),
 }
+CHECKPOINTS = {"SaveV2", "MergeV2Checkpoints", "RestoreV2"}  # every SavedModel has them, to save its own variables
 Model = Callable[..., Any]
 
 
@@ -69,14 +70,30 @@ def check_operators(path: Path) -> None:
     except Exception as error:  # protobuf's own errors
         raise Refused(f"loading {path}: its saved_model.pb is damaged", "copy it again", "model") from error
     for graph in found.meta_graphs:
-        library = graph.graph_def.library.function
-        called = {node.op for function in library for node in function.node_def}
-        unsafe = (called | {node.op for node in graph.graph_def.node}) & UNSAFE
-        if unsafe:
+        if unsafe := _unsafe(graph):
             raise Refused(
                 f"loading {path}: its graph has the operator {min(unsafe)}, which reaches outside, and was not run",
-                "export the model without it",
+                "export the model without it, with TensorFlow 2",
             )
+
+
+def _unsafe(graph: Any) -> set[str]:
+    """The operators that a graph may not have. Those of checkpoints its saver may have, if nobody else calls it."""
+    library = graph.graph_def.library.function
+    saver = {graph.saver_def.save_tensor_name.partition(":")[0], graph.saver_def.restore_op_name}
+    own = {name for node in graph.graph_def.node if node.name in saver for name in _called(node)}
+    outside = [node for node in graph.graph_def.node if node.name not in saver]
+    inside = [node for function in library for node in function.node_def]
+    reached = {name for node in (*outside, *inside) for name in _called(node)}
+    own -= reached | set(graph.object_graph_def.concrete_functions)
+    others = [node for function in library if function.signature.name not in own for node in function.node_def]
+    return {node.op for node in (*outside, *inside)} & UNSAFE | {node.op for node in (*outside, *others)} & CHECKPOINTS
+
+
+def _called(node: Any) -> set[str]:
+    """The functions that a node calls."""
+    given = [each for attribute in node.attr.values() for each in (attribute.func, *attribute.list.func)]
+    return {each.name for each in given if each.name}
 
 
 def picture_facts(job: dict[str, Any]) -> dict[str, Any]:
