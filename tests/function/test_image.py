@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from PIL import Image as Pillow
 
 import small_pictures
+from binary_events import http
 from pilotlight import limits
 from pilotlight.errors import InputError, InputTooLarge, ModelError, UnsupportedMediaType
 from pilotlight.function.endpoint import endpoint
@@ -311,18 +312,6 @@ def maybe(image: Image | None = None) -> bool:
 @endpoint
 def album(images: list[Image]) -> list[str]:
     return [seen(image) for image in images]
-
-
-def http(body: bytes, kind: str = "", query: str = "") -> dict[str, Any]:
-    return {
-        "version": "2.0",
-        "rawPath": "/",
-        "rawQueryString": query,
-        "headers": {"content-type": kind} if kind else {},
-        "requestContext": {"http": {"method": "POST", "path": "/"}},
-        "body": base64.b64encode(body).decode(),
-        "isBase64Encoded": True,
-    }
 
 
 def part(head: str, content: bytes) -> bytes:

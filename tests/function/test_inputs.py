@@ -1,6 +1,5 @@
 """Raw bodies, uploaded files and multipart forms."""
 
-import base64
 import json
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from binary_events import http
 from pilotlight.function.endpoint import endpoint
 from pilotlight.function.inputs import Body, File
 
@@ -32,18 +32,6 @@ def caption(image: File, top: int = 1, note: str = "") -> list[object]:
 @endpoint
 def album(images: list[File]) -> list[str]:
     return [image.filename for image in images]
-
-
-def http(body: bytes, kind: str = "", query: str = "") -> dict[str, Any]:
-    return {
-        "version": "2.0",
-        "rawPath": "/",
-        "rawQueryString": query,
-        "headers": {"content-type": kind} if kind else {},
-        "requestContext": {"http": {"method": "POST", "path": "/"}},
-        "body": base64.b64encode(body).decode(),
-        "isBase64Encoded": True,
-    }
 
 
 def part(head: str, content: bytes) -> bytes:
