@@ -2,10 +2,10 @@
 
     python benchmarks/captioning.py [--runs 5] [--warm 10]
 
-needs the extras `onnx`, `image` and `train`, 2 GB of memory and 1 GB of disk. Prints a table and writes it to
-`benchmarks/results/captioning.md`. Both sides have the same random weights: a checkpoint in the tutorial's layout,
+needs the extras `onnx`, `image` and `train`, 3 GB of memory and 1 GB of disk. Prints a table and writes it to
+`benchmarks/results/captioning.md`. All sides have the same random weights: a checkpoint in the tutorial's layout,
 which torch reads as it is (`captioning_torch.py` does what the tutorial does) and `train.convert` makes ready for the
-example. The end is made unlikely, so that both say as many words. The page cache is warm.
+example, in int8 and in float32. The end is made unlikely, so that both say as many words. The page cache is warm.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import captioning_torch
 import machine
@@ -84,54 +84,91 @@ class Side:
         return answer
 
 
-def prepare(folder: Path) -> tuple[Path, Path, Path]:
-    """A checkpoint, its word map, and the model folder made of them."""
-    checkpoint, words, model = folder / "weights.pt", folder / "words.json", folder / "model"
+def converted(checkpoint: Path, words: Path, folder: Path) -> tuple[Path, Path]:
+    """The model folders made of the checkpoint, in int8 and in float32."""
+    small, plain = folder / "int8", folder / "float32"
+    for out, more in ((small, ["--pictures", str(crops(folder / "pictures"))]), (plain, [])):
+        command = [sys.executable, "-m", "train.convert", str(checkpoint), str(words), "--out", str(out), *more]
+        subprocess.run(command, cwd=SERVICE, check=True)
+    return small, plain
+
+
+def crops(folder: Path) -> Path:
+    """Pictures to calibrate with: parts of the one that is sent, and that one turned."""
+    from PIL import Image
+
+    folder.mkdir()
+    with Image.open(PICTURE) as image:
+        width, height = image.size
+        for number in range(8):
+            left, top = number % 4 * width // 8, number // 4 * height // 4
+            part = image.crop((left, top, left + width // 2, top + height // 2))
+            part.save(folder / f"part{number}.png")
+            image.rotate(number * 45).save(folder / f"turned{number}.png")
+    return folder
+
+
+class Measured(NamedTuple):
+    int8: Side
+    float32: Side
+    torch: Side
+
+
+def measure(runs: int, warm: int, folder: Path) -> Measured:
+    """All sides in turn; one unmeasured run of each goes first, and what they say is compared."""
     network = captioning_torch.made(captioning_torch.Sizes(), sharpness=4.0)
     network.decoder.fc.bias.data[-1] = -100.0
+    checkpoint, words = folder / "weights.pt", folder / "words.json"
     captioning_torch.save(network, checkpoint, words)
-    command = [sys.executable, "-m", "train.convert", str(checkpoint), str(words), "--out", str(model)]
-    subprocess.run(command, cwd=SERVICE, check=True)
-    return checkpoint, words, model
-
-
-def measure(runs: int, warm: int, folder: Path) -> tuple[Side, Side]:
-    """Both sides in turn; one unmeasured run of each goes first, and what they say is compared."""
-    checkpoint, words, model = prepare(folder)
     common = [str(PICTURE), str(BEAM), str(WORDS)]
-    ours = Side([sys.executable, "-c", OURS, *common], PILOTLIGHT_MODEL=str(model))
-    theirs = Side([sys.executable, str(HERE / "captioning_torch.py"), str(checkpoint), str(words), *common])
+    small, plain = (
+        Side([sys.executable, "-c", OURS, *common], PILOTLIGHT_MODEL=str(model))
+        for model in converted(checkpoint, words, folder)
+    )
+    torch = Side([sys.executable, str(HERE / "captioning_torch.py"), str(checkpoint), str(words), *common])
+    sides = Measured(small, plain, torch)
     for number in range(runs + 1):
-        for side in (ours, theirs):
+        for side in sides:
             side.run(warm, counts=number > 0)
-    if ours.words != theirs.words or len(ours.words) != WORDS:
-        sys.exit(f"the captions differ: {ours.words} and {theirs.words}")
-    return ours, theirs
+    if plain.words != torch.words or len(plain.words) != WORDS:
+        sys.exit(f"the captions differ: {plain.words} and {torch.words}")
+    return sides
 
 
-def table(ours: Side, theirs: Side) -> list[str]:
-    names = f"Pilotlight, onnxruntime {version('onnxruntime')}", f"torch {version('torch')}"
+def table(sides: Measured) -> list[str]:
+    ours, torch = f"Pilotlight, onnxruntime {version('onnxruntime')}", f"torch {version('torch')}"
+    names = f"{ours}, int8", f"{ours}, float32", f"{torch}, float32"
     rows = [
         machine.row(f"{name}, {kind}", getattr(side, kind))
         for kind in ("cold", "warm")
-        for name, side in zip(names, (ours, theirs), strict=True)
+        for name, side in zip(names, sides, strict=True)
     ]
-    cold, warm = (median(getattr(theirs, kind)) / median(getattr(ours, kind)) for kind in ("cold", "warm"))
+    same = sum(one == two for one, two in zip(sides.int8.words, sides.torch.words, strict=True))
+    (cold, warm), (plain_cold, plain_warm) = (
+        [_ratio(each, sides.torch, kind) for kind in ("cold", "warm")] for each in (sides.int8, sides.float32)
+    )
     return [
         "# Captioning at the tutorial's size",
         "",
-        f"ResNet-101, 512 units, 9,490 words, a picture of 256 x 256, beam {BEAM}, {WORDS} words; float32 on both.",
+        f"ResNet-101, 512 units, 9,490 words, a picture of 256 x 256, beam {BEAM}, {WORDS} words, random weights.",
         "",
         "| | median ms | least | most |",
         "|---|---|---|---|",
         *rows,
         "",
-        f"Ratios of the medians: cold **{cold:.1f}**, warm **{warm:.1f}**. Cold is from the start of a process to its "
-        f"first answer, {len(ours.cold)} fresh processes of each, in turn, page cache warm; warm is a whole answer in "
-        f"the same processes, {len(ours.warm)} of each. Both say the same words.",
+        f"Ratios of the medians, torch to Pilotlight: in int8 cold **{cold}** and warm **{warm}**, in float32 cold "
+        f"{plain_cold} and warm {plain_warm}. Cold is from the start of a process to its first answer, "
+        f"{len(sides.int8.cold)} fresh processes of each, in turn, page cache warm; warm is a whole answer in the same "
+        f"processes, {len(sides.int8.warm)} of each. float32 says the same words as torch; in int8 {same} of the "
+        f"{WORDS} words are the same, one by one. int8 is what `python -m train.convert --pictures` makes: encoder "
+        "static, calibrated on 16 pictures, decoder dynamic.",
         "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/captioning.py --runs {len(ours.cold)}`.",
+        f"Machine: {machine.describe()}. Command: `python benchmarks/captioning.py --runs {len(sides.int8.cold)}`.",
     ]
+
+
+def _ratio(ours: Side, theirs: Side, kind: str) -> str:
+    return f"{median(getattr(theirs, kind)) / median(getattr(ours, kind)):.1f}"
 
 
 def main() -> None:
@@ -140,7 +177,7 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=10, help="further answers of each process (default 10)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        machine.write("captioning", table(*measure(options.runs, options.warm, Path(folder))))
+        machine.write("captioning", table(measure(options.runs, options.warm, Path(folder))))
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ ITEM_KEY = 2_048  # [items]: bytes of a partition key
 ITEM_DEPTH = 32  # [items]: levels of lists and maps
 BATCH_GET = 100  # docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html: keys
 PICTURE = 10_000_000  # ours: bytes of a picture; those in a request are bounded by PAYLOAD
+PICTURES = 16  # ours: pictures in one list of a request, each of which may be a fetch
 PICTURE_PIXELS = 40_000_000  # ours: what large cameras take; decoded, they are 160 MB
 PICTURE_SIDE = 65_535  # ours: what JPEG and GIF can have
 PICTURE_BYTES_OF_PIXEL = 12  # ours: while one is decoded, turned and converted, as measured

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pickle
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -200,6 +201,48 @@ def test_a_tutorials_checkpoint_says_the_same_converted(pictures: list[Path], tm
     ]
     assert in_service(SERVED, tmp_path / "model", *pictures) == wanted
     assert len({tuple(words) for words in wanted}) > 1
+
+
+INT8 = """
+import json, sys
+from captioner import Captioner
+from pilotlight import Image
+captioners = [Captioner(path) for path in sys.argv[1:3]]
+image = Image(open(sys.argv[3], "rb").read())
+print(json.dumps([captioner.caption(image, 3).words for captioner in captioners]))
+"""
+
+
+def test_a_checkpoint_is_converted_to_int8_by_pictures(pictures: list[Path], tmp_path: Path) -> None:
+    tutorial = _tutorial()
+    sizes = tutorial.Sizes((1, 2, 1, 1), width=16, embedding=128, attention=128, hidden=128, words=200)
+    tutorial.save(tutorial.made(sizes, 1, sharpness=6.0), tmp_path / "weights.pt", tmp_path / "words.json")
+    convert = ("train.convert", tmp_path / "weights.pt", tmp_path / "words.json", "--out")
+    plain = run(*convert, tmp_path / "float32")
+    small = run(*convert, tmp_path / "int8", "--pictures", pictures[0].parent)
+    assert (plain.returncode, small.returncode) == (0, 0), plain.stderr + small.stderr
+    assert plain.stdout == ""
+    assert re.fullmatch(
+        r"int8: the same captions for [0-3] of 3 pictures \(beam 3\), features' cosine at least (0\.99\d\d|1\.0000)\n",
+        small.stdout,
+    )
+    sizes_of = [sum(map(len, files(tmp_path / name).values())) for name in ("float32", "int8")]
+    assert sizes_of[1] < sizes_of[0] / 2
+    before, after = in_service(INT8, tmp_path / "float32", tmp_path / "int8", pictures[0])
+    assert before[0] == after[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["float32", "int8", "weights.pt", "words.json"]
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    tutorial = _tutorial()
+    network = tutorial.made(tutorial.Sizes((1, 1, 1, 1), 4, 12, 10, 16, 30))
+    tutorial.save(network, tmp_path / "weights.pt", tmp_path / "words.json")
+    (tmp_path / "empty").mkdir()
+    convert = ("train.convert", tmp_path / "weights.pt", tmp_path / "words.json", "--out", tmp_path / "model")
+    done = run(*convert, "--pictures", tmp_path / "empty")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"reading the samples in {tmp_path / 'empty'}: no pictures")
+    assert not (tmp_path / "model").exists()
 
 
 class Evil:

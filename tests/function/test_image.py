@@ -377,6 +377,8 @@ def test_a_picture_comes_in_many_ways(handler: Any, event: dict[str, Any], answe
         (maybe, http(b"", "", "image=aGVsbG8="), 415, "image: no picture"),
         (maybe, http(b"", "", "image=?"), 400, "image: expected a picture as base64"),
         (album, as_json({"images": [DATA, "aGVsbG8="]}), 415, "images[1]: no picture"),
+        (album, as_json({"images": [DATA] * 17}), 400, "images: expected 16 at most, not 17"),
+        (album, http(part('name="images"; filename="a"', PNG) * 17 + END, FORM), 400, "images: expected 16 at most"),
         (album, http(PNG, "image/png"), 415, "content-type: image/png is not supported here"),
     ],
 )
@@ -389,14 +391,14 @@ def test_a_request_is_refused_with_a_reason(handler: Any, event: dict[str, Any],
 # classifiers
 
 
-def folder(tmp_path: Path, **settings: object) -> Path:
+def folder(tmp_path: Path, channels: int | str = 3, **settings: object) -> Path:
     """A model whose numbers are the means of red, green and blue, which stand for their labels."""
     nodes = [
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats"], ["sums"], axes=[1, 2], keepdims=0),
     ]
-    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, [1, 2, 2, 3])
-    sums = helper.make_tensor_value_info("sums", TensorProto.FLOAT, [1, 3])
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, [1, 2, 2, channels])
+    sums = helper.make_tensor_value_info("sums", TensorProto.FLOAT, [1, channels])
     known = {"labels": ["red", "green", "blue"], "image": {"width": 2, "height": 2, "resample": "nearest"}}
     return model_folders.write(tmp_path, {**known, **settings}, nodes, [pixels], [sums], {})
 
@@ -425,6 +427,8 @@ def test_probabilities_are_left_as_they_are(tmp_path: Path) -> None:
         ({"image": {"width": 2}}, '"image": .*height'),
         ({"image": {"width": 2, "height": 2, "resample": "best"}}, '"image": resample is one of nearest'),
         ({"image": {"width": 2, "height": 2, "resize_to": 256}}, "\"image\": 'resize_to' is not known"),
+        ({"image": {"width": 3, "height": 2}}, '"image": 3 x 2 for a graph of 2 x 2 pixels'),
+        ({"labels": ["red", "green"]}, '"labels": 2 for 3 numbers'),
         ({"scores": "votes"}, '"scores" is logits or probabilities'),
     ],
 )
@@ -434,6 +438,6 @@ def test_settings_that_do_not_fit_are_an_error(tmp_path: Path, settings: dict[st
 
 
 def test_labels_that_are_not_the_model_s_are_an_error(tmp_path: Path) -> None:
-    classifier = ImageClassifier(folder(tmp_path, labels=["red", "green"]))
+    classifier = ImageClassifier(folder(tmp_path, "channels", labels=["red", "green"]))
     with pytest.raises(ModelError, match="3 numbers for 2 labels"):
         classifier.logits(Image(PNG))

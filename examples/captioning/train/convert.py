@@ -1,6 +1,9 @@
 """A checkpoint of "a PyTorch Tutorial to Image Captioning" to the folder that is served.
 
-    python -m train.convert BEST_checkpoint.pth.tar WORDMAP.json --out models/tutorial
+    python -m train.convert BEST_checkpoint.pth.tar WORDMAP.json --out models/tutorial [--pictures DIR]
+
+With `--pictures`, a folder of some dozens of pictures as the model will see them, both graphs are in int8, smaller and
+faster, and what that changes is measured on these pictures and said. Without, they are in float32.
 
 The layout is that of github.com/sgrvinod/a-PyTorch-Tutorial-to-Image-Captioning: a dictionary with `encoder` (a
 ResNet of bottlenecks, ResNet-101 there) and `decoder`. That repository saves both as whole modules, a pickle which
@@ -16,20 +19,24 @@ import argparse
 import json
 import pickle
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from onnx import ModelProto
-from train import graphs
+from train import graphs, int8
 from train.data import END, START, UNKNOWN
 from train.export import Weights, describe, looks, lstm, says
 from train.graph import Graph, Linear
 from train.graphs import Sight, Speech
 
+from pilotlight.errors import UsageError
 from pilotlight.optimize import layout
+from pilotlight.optimize.pictures import samples
+from pilotlight.optimize.pictures.samples import Picture
 
 SIGHT = Sight(256, [255 * mean for mean in (0.485, 0.456, 0.406)], [255 * std for std in (0.229, 0.224, 0.225)])
 GRID = 14  # to which the tutorial pools whatever the encoder gives
@@ -75,8 +82,8 @@ def read_words(path: Path, speech: Speech) -> dict[str, int]:
     return numbers
 
 
-def convert(checkpoint: Path, words: Path, out: Path) -> None:
-    """Write the folder. Raises `Refused` before anything is written."""
+def convert(checkpoint: Path, words: Path, out: Path, pictures: Sequence[Picture] = ()) -> int8.Fidelity | None:
+    """Write the folder; what int8 changes, when there are `pictures`. Raises `Refused` before anything is written."""
     weights = read(checkpoint)
     try:
         speech = read_speech(weights["decoder"])
@@ -84,12 +91,32 @@ def convert(checkpoint: Path, words: Path, out: Path) -> None:
     except KeyError as error:
         raise Refused(f"reading {checkpoint}: it has no weights {error}") from None
     numbers = read_words(words, speech)
-    for name, model, settings in (
-        ("encoder", encoder, looks(SIGHT, GRID)),
-        ("decoder", graphs.decoder(Graph(half=False), speech), says(numbers)),
-    ):
+    decoder = graphs.decoder(Graph(half=False), speech)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as made:
+        plain = Path(made) / "float32"
+        _write(encoder, decoder, numbers, plain, layout.COLD)
+        if not pictures:
+            plain.rename(out)
+            return None
+        small = Path(made) / "int8"
+        _write(int8.encoder(encoder, pictures, SIGHT.side), int8.decoder(decoder), numbers, small, layout.WARM)
+        fidelity = int8.compare(plain, small, pictures)
+        if fidelity.cosine < int8.LEAST:
+            raise Refused(
+                f"converting to int8: {fidelity}, and {int8.LEAST} is asked: leave out --pictures for float32"
+            )
+        small.rename(out)
+        return fidelity
+
+
+def _write(encoder: ModelProto, decoder: ModelProto, numbers: dict[str, int], out: Path, session: object) -> None:
+    """With the `session` settings of `layout`: float32 weights are used as they are mapped; int8 ones are arranged for
+    the processor when they are loaded, which costs less than the first picture gains."""
+    for name, model, settings in (("encoder", encoder, looks(SIGHT, GRID)), ("decoder", decoder, says(numbers))):
         (out / name).mkdir(parents=True)
-        describe(out / name, {**settings, "session": layout.write(model, out / name, "cold")})
+        layout.write(model, out / name, "cold")
+        describe(out / name, {**settings, "session": session})
 
 
 def read_speech(weights: Weights) -> Speech:
@@ -156,13 +183,17 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("words", type=Path, help="the word map, WORDMAP_....json")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write, which must not be there")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="for int8: pictures as the model will see them")
     options = parser.parse_args()
     if options.out.exists():
         parser.error(f"{options.out} is there already")
     try:
-        convert(options.checkpoint, options.words, options.out)
-    except Refused as refused:
+        pictures = samples.read(options.pictures) if options.pictures else ()
+        fidelity = convert(options.checkpoint, options.words, options.out, pictures)
+    except (Refused, UsageError) as refused:
         parser.exit(1, f"{refused}\n")
+    if fidelity:
+        print(fidelity)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, get_args
 
 from pilotlight.errors import FunctionError, InputError
 from pilotlight.function.inputs import Body, File, Image, ImageUrl
-from pilotlight.function.shapes import Shape, takes, takes_object
+from pilotlight.function.shapes import Shape, most_items, takes, takes_object
 
 Texts = Sequence[object]  # what came under one name: str, and File in a multipart form
 
@@ -179,17 +179,19 @@ def _json_of_text(texts: Texts, path: str) -> Any:
 
 def _sequence(of: Shape) -> Decoder:
     item = decoder(of.of[0])
-    make = list if of.kind == "list" else tuple
+    make, most = list if of.kind == "list" else tuple, most_items(of.of[0])
+
+    def every(entries: list[Any], reader: Callable[[Any, str], Any], path: str) -> Any:
+        if most and len(entries) > most:
+            raise InputError((path, f"expected {most} at most, not {len(entries)}"))
+        return make([reader(entry, f"{path}[{index}]") for index, entry in enumerate(entries)])
 
     def read(value: Any, path: str) -> Any:
         if type(value) is not list:
             raise _refused(path, "array", value)
-        return make([item.json(entry, f"{path}[{index}]") for index, entry in enumerate(value)])
+        return every(value, item.json, path)
 
-    def read_texts(texts: Texts, path: str) -> Any:
-        return make([item.text([text], f"{path}[{index}]") for index, text in enumerate(texts)])
-
-    return Decoder("array", frozenset({list}), read, read_texts)
+    return Decoder("array", frozenset({list}), read, lambda texts, path: every([[it] for it in texts], item.text, path))
 
 
 def _object(of: Shape) -> Decoder:

@@ -41,6 +41,7 @@ class ImageClassifier:
         inputs = {info.name: info for info in self.model.inputs}
         self._input = inputs.get("pixels", self.model.inputs[0])
         self._output = self.model.outputs[0]
+        self._check_shapes()
         try:
             self._tables = tables(self._setting("image", dict), self._input)
         except ValueError as error:
@@ -71,6 +72,16 @@ class ImageClassifier:
             return Size(**fields).checked()
         except (TypeError, ValueError) as error:
             raise self._broken(f'"image": {error}') from None
+
+    def _check_shapes(self) -> None:
+        """What the graph has no fixed number for shows when it runs."""
+        scores = self._output.shape[-1:]
+        if scores and isinstance(scores[0], int) and scores[0] > 0 and scores[0] != len(self.labels):
+            raise self._broken(f'"labels": {len(self.labels)} for {scores[0]} numbers')
+        shape, size = self._input.shape, (self._size.height, self._size.width)
+        fixed = len(shape) == 4 and all(isinstance(side, int) and side > 0 for side in shape[1:])
+        if fixed and shape[3] == 3 and shape[1:3] != size:
+            raise self._broken(f'"image": {size[1]} x {size[0]} for a graph of {shape[2]} x {shape[1]} pixels')
 
     def _setting(self, name: str, kind: type) -> Any:
         value = self.model.settings.get(name)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pilotlight.errors import FunctionError
 from pilotlight.function.binding import Binding
 from pilotlight.function.encode import plain
-from pilotlight.function.shapes import Shape, shape
+from pilotlight.function.shapes import Shape, most_items, shape
 from pilotlight.function.signature import Parameter, fields
 
 JsonSchema = dict[str, Any]
@@ -43,7 +43,8 @@ class _Schemas:
     def _bare(self, part: Shape) -> JsonSchema:
         match part.kind:
             case "list" | "tuple":
-                return {"type": "array", "items": self.of(part.of[0])}
+                most = most_items(part.of[0])
+                return {"type": "array", "items": self.of(part.of[0]), **({"maxItems": most} if most else {})}
             case "object":
                 return {"type": "object", "additionalProperties": self.of(part.of[0])}
             case "union":

@@ -56,6 +56,15 @@ def shape(annotation: object) -> Shape:
     return _generic(annotation, get_origin(annotation) or annotation, get_args(annotation))
 
 
+def most_items(item: Shape) -> int | None:
+    """How many of these a list may hold; None is any number. A picture is work, and each URL of one is a fetch."""
+    if item.kind not in ("image", "image url"):
+        return None
+    from pilotlight import limits
+
+    return limits.PICTURES
+
+
 def _generic(annotation: object, origin: object, arguments: tuple[Any, ...]) -> Shape:
     rich = Shape("rich", annotation)
     if origin is Annotated:

@@ -33,7 +33,7 @@ CALIBRATED = 100
 def choose(model: ModelProto, feeds: Sequence[Feeds], judge: Judge, precision: str, progress: Progress) -> Choice:
     """The model with as much in int8 as `judge` passes: all, or all but the ends, which pictures suffer most from, or
     all but those and the depthwise convolutions, or nothing. FidelityError when `precision` is int8 and all fails."""
-    plain = _folded(model)
+    plain = folded(model)
     parts = _parts(plain)
     if precision == "fp32" or not parts:
         return Choice(model, (), parts)
@@ -75,7 +75,7 @@ def quantized(model: ModelProto, feeds: Sequence[Feeds], left: Sequence[Part], p
         return graph.read(made)
 
 
-def _folded(model: ModelProto) -> ModelProto:
+def folded(model: ModelProto) -> ModelProto:
     """With normalisations folded into convolutions and every node named, as quantising wants it."""
     runtime = needed("onnxruntime")
     options = runtime.SessionOptions()
