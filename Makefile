@@ -34,6 +34,7 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/tables.py
 	.venv-train/bin/python benchmarks/pictures.py
 	.venv-train/bin/python benchmarks/vision.py
+	.venv-train/bin/python benchmarks/cache.py
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py

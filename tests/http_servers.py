@@ -34,6 +34,17 @@ class Cut(bytes):
     """Bytes after which the connection is closed."""
 
 
+class Slow(bytes):
+    """The beginning of an answer, of which `rest` gives more when more is to be sent."""
+
+    rest: Iterator[bytes]
+
+    def __new__(cls, beginning: bytes, rest: Iterator[bytes]) -> "Slow":
+        made = super().__new__(cls, beginning)
+        made.rest = rest
+        return made
+
+
 Answers = Callable[[Request], bytes]
 
 
@@ -78,6 +89,8 @@ class HttpServer:
                     self.requests.append(request)
                     answer = self._answers(request)
                     connection.sendall(answer)
+                    for piece in answer.rest if isinstance(answer, Slow) else ():
+                        connection.sendall(piece)
                     if isinstance(answer, Cut):
                         return
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "pilotlight"
 
 ENGINES = ("local", "optimize", "vectors", "bundle", "deploy", "measure")
-PROJECT = ("project", "settings", "settings_file", "source", "fronts", "model_version", "settings_parts")
+PROJECT = ("project", "settings", "settings_file", "source", "fronts", "model_version", "settings_parts", "route")
 GROUND = ("", "errors", "events", "limits", "values")  # "" is the package itself
 SHIPPED = ("function", *GROUND)
 

@@ -5,7 +5,7 @@ import pytest
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import Function, Project, Route, check_routes, load, parse_route
-from pilotlight.settings import Cors, Inputs, Records, Table, Throttle, UsagePlan
+from pilotlight.settings import Cache, Cors, Inputs, Records, Table, Throttle, UsagePlan
 
 HANDLER = "def handler(event, context):\n    return event\n"
 
@@ -52,6 +52,10 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
                 inputs=Inputs(),
                 records=None,
                 model="",
+                models={},
+                optimize=True,
+                task="",
+                cache=Cache(),
                 install="",
                 runtime="pilotlight",
                 idle=300.0,
@@ -97,6 +101,10 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         allow_urls = ["images.lan:8080", "[::1]:80"]
         buckets = ["uploads"]
 
+        [cache]
+        folder = "/mnt/models"
+        size = 2048
+
         [cors]
         origins = ["https://example.com", "chrome-extension://abcdef"]
         methods = ["POST", "OPTIONS"]
@@ -119,6 +127,9 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         environment = { LOG_LEVEL = "info", OMP_NUM_THREADS = "1" }
         tables = ["labels"]
         model = "models/shared"
+        models = { words = "models/words" }
+        optimize = false
+        task = "translation"
         install = "make shared"
         runtime = "awslambdaric"
         idle = 60
@@ -141,6 +152,9 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         environment = { LOG_LEVEL = "debug", BEAMS = "3" }
         tables = ["images"]
         model = "models/caption"
+        models = { en_zh = "hf://org/en-zh@v1.0", zh_en = "s3://models-2026/zh-en" }
+        optimize = true
+        task = "question-answering"
         install = "pilotlight optimize hf://org/caption"
         runtime = "pilotlight"
         idle = 0.5
@@ -180,6 +194,10 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 inputs=Inputs(allow_urls=("images.lan:8080", "[::1]:80"), buckets=("uploads",)),
                 records=None,
                 model="models/caption",
+                models={"en_zh": "hf://org/en-zh@v1.0", "zh_en": "s3://models-2026/zh-en"},
+                optimize=True,
+                task="question-answering",
+                cache=Cache(folder="/mnt/models", size=2048),
                 install="pilotlight optimize hf://org/caption",
                 runtime="pilotlight",
                 idle=0.5,
@@ -212,6 +230,10 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 inputs=Inputs(allow_urls=("images.lan:8080", "[::1]:80"), buckets=("uploads",)),
                 records=None,
                 model="models/shared",
+                models={"words": "models/words"},
+                optimize=False,
+                task="translation",
+                cache=Cache(folder="/mnt/models", size=2048),
                 install="make shared",
                 runtime="awslambdaric",
                 idle=60.0,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import load
-from pilotlight.settings import Cors, FunctionSettings, Inputs, Records, Settings, Table, Throttle, UsagePlan
+from pilotlight.settings import Cache, Cors, FunctionSettings, Inputs, Records, Settings, Table, Throttle, UsagePlan
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -56,6 +56,16 @@ REFUSED = {
         "{folder}/pilotlight.toml: functions.qa.memory: expected int, got bool",
         "Memory in MB. Processor time comes with it: one vCPU at 1769. Example: memory = 3008",
     ),
+    "cache-folder-relative": (
+        '{folder}/pilotlight.toml: cache.folder: expected an absolute path, got "models"',
+        "An absolute path, such as where EFS is mounted. Without it, and where this machine has no such folder: /tmp "
+        'on Lambda, the machine\'s cache folder here. Example: folder = "/mnt/models"',
+    ),
+    "cache-size-negative": (
+        "{folder}/pilotlight.toml: cache.size: expected int >= 0, got -1",
+        "MB that models may take there. What was used longest ago goes first, and nothing that is in use; 0 is as much "
+        "as the disk has. Example: size = 20480",
+    ),
     "cors-credentials-for-any-origin": (
         '{folder}/pilotlight.toml: cors.credentials: browsers refuse credentials where the allowed origin is "*"',
         "name the origins in cors.origins, or leave credentials out",
@@ -77,8 +87,9 @@ REFUSED = {
     ),
     "date-for-a-text": (
         "{folder}/pilotlight.toml: functions.qa.model: expected str, got date",
-        "Folder or file of the model, relative to the project and inside it. The function has it as environment "
-        'variable PILOTLIGHT_MODEL. Example: model = "models/qa"',
+        "Folder or file of the model, relative to the project and inside it, or where it is fetched from: "
+        "hf://org/name[@revision], s3://bucket/prefix. The function has it as environment variable PILOTLIGHT_MODEL. "
+        'Example: model = "models/qa"',
     ),
     "front-like-a-message": (
         '{folder}/pilotlight.toml: functions.qa.front: expected one of http, rest, url, got "rest - at `$.cors`"',
@@ -119,7 +130,7 @@ REFUSED = {
     ),
     "key-like-a-message": (
         "{folder}/pilotlight.toml: cors - at `$.defaults`: there is no such setting",
-        "the settings here are name, stage, cors, usage_plans, tables, inputs, records, defaults, functions",
+        "the settings here are name, stage, cors, usage_plans, tables, inputs, records, cache, defaults, functions",
     ),
     "key-misspelt": (
         "{folder}/pilotlight.toml: functions.qa.memroy: there is no such setting",
@@ -139,15 +150,28 @@ REFUSED = {
     ),
     "model-absolute": (
         '{folder}/pilotlight.toml: defaults.model: "/opt/models/qa" is outside the project',
-        'put the model into the project and give its path from there, such as model = "models/qa"',
+        'put the model into the project and give its path from there, such as "models/qa", or its URI',
     ),
     "model-outside": (
         '{folder}/pilotlight.toml: functions.qa.model: "../models/qa" is outside the project',
-        'put the model into the project and give its path from there, such as model = "models/qa"',
+        'put the model into the project and give its path from there, such as "models/qa", or its URI',
+    ),
+    "model-key-in-upper-case": (
+        "{folder}/pilotlight.toml: functions.qa.models.EN-ZH: this is no name for a model",
+        "lower-case letters, digits and _, a letter first",
+    ),
+    "model-scheme-unknown": (
+        '{folder}/pilotlight.toml: functions.qa.model: "hff://org/name" is fetched from nowhere',
+        "did you mean hf://? write hf://org/name, hf://org/name@revision or s3://bucket/prefix, or a path inside the "
+        "project",
     ),
     "model-uri": (
-        '{folder}/pilotlight.toml: functions.qa.model: expected a path, got the URI "s3://models/qa"',
-        'put the model into the project and give its path from there, such as model = "models/qa"',
+        '{folder}/pilotlight.toml: functions.qa.model: "hf://org/name/extra" is no URI of a model',
+        "write hf://org/name, hf://org/name@revision or s3://bucket/prefix, or a path inside the project",
+    ),
+    "models-outside": (
+        '{folder}/pilotlight.toml: functions.qa.models.zh_en: "../zh-en" is outside the project',
+        'put the model into the project and give its path from there, such as "models/qa", or its URI',
     ),
     "name-in-upper-case": (
         "{folder}/pilotlight.toml: name: expected lower-case letters, digits and single dashes, a letter "
@@ -437,10 +461,25 @@ def test_toml_that_python_cannot_hold(tmp_path: Path, text: str, reason: str) ->
 
 
 ODD = ["x - at $y", "x - at `$y`", "`"]  # as in the messages of msgspec, which ours are made from
-TABLES = (Settings, Cors, UsagePlan, Table, Inputs, Records, FunctionSettings, Throttle)
+TABLES = (Settings, Cors, UsagePlan, Table, Inputs, Records, Cache, FunctionSettings, Throttle)
 KEYS = [*(name for table in TABLES for name in table.__struct_fields__), *ODD, "memroy"]
 TEXTS = st.sampled_from(
-    ["qa", "*", "POST", "POST /qa", "GET /{a}/{b+}", "rest", "http", "image/png", "..", "", "\n", *ODD]
+    [
+        "qa",
+        "*",
+        "hf://org/name",
+        "s3://a",
+        "POST",
+        "POST /qa",
+        "GET /{a}/{b+}",
+        "rest",
+        "http",
+        "image/png",
+        "..",
+        "",
+        "\n",
+        *ODD,
+    ]
 )
 VALUES = st.booleans() | st.integers() | st.floats() | st.dates() | st.datetimes() | st.times() | TEXTS | st.text()
 NESTED = st.recursive(
@@ -458,6 +497,7 @@ FILE = st.fixed_dictionaries(
         "usage_plans": st.dictionaries(st.sampled_from(["free", "a b"]), FUNCTION | NESTED, max_size=2) | NESTED,
         "tables": st.dictionaries(st.sampled_from(["qa", "a b"]), FUNCTION | NESTED, max_size=2) | NESTED,
         "inputs": FUNCTION | NESTED,
+        "cache": FUNCTION | NESTED,
         "defaults": FUNCTION | NESTED,
         "functions": st.fixed_dictionaries({}, optional={"qa": FUNCTION | NESTED, "other": NESTED}) | NESTED,
         "qa": NESTED,

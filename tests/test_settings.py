@@ -39,6 +39,7 @@ def test_the_example_of_the_reference_sets_everything_and_loads(tmp_path: Path) 
     assert raw["tables"]["vectors"].keys() == {*settings.Table.__struct_fields__}
     assert raw["inputs"].keys() == {*settings.Inputs.__struct_fields__}
     assert raw["records"].keys() == {*settings.Records.__struct_fields__}
+    assert raw["cache"].keys() == {*settings.Cache.__struct_fields__}
     assert raw["defaults"]["throttle"].keys() == {*settings.Throttle.__struct_fields__}
     assert {**raw["defaults"], **raw["functions"]["qa"]}.keys() == {*settings.FunctionSettings.__struct_fields__}
 
@@ -98,6 +99,13 @@ def test_the_schema_admits_the_examples(file: Path) -> None:
         ({"defaults": {"environment": {"A": "one letter"}}}, "$.defaults.environment"),
         ({"defaults": {"environment": {"LEVEL": 1}}}, "$.defaults.environment.LEVEL"),
         ({"defaults": {"model": 1}}, "$.defaults.model"),
+        ({"defaults": {"models": {"EN": "models/en"}}}, "$.defaults.models"),
+        ({"defaults": {"models": {"en": ""}}}, "$.defaults.models.en"),
+        ({"defaults": {"models": ["models/en"]}}, "$.defaults.models"),
+        ({"defaults": {"optimize": "no"}}, "$.defaults.optimize"),
+        ({"defaults": {"task": 1}}, "$.defaults.task"),
+        ({"cache": {"folder": "models"}}, "$.cache.folder"),
+        ({"cache": {"size": -1}}, "$.cache.size"),
         ({"defaults": {"install": False}}, "$.defaults.install"),
         ({"defaults": {"runtime": "node"}}, "$.defaults.runtime"),
         ({"defaults": {"idle": -1}}, "$.defaults.idle"),

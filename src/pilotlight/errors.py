@@ -7,7 +7,11 @@
     │   └── SourceError          what a model is to be made from is missing, unsafe or not reachable
     ├── FunctionError            a user's function cannot be loaded or failed (exit code 1)
     ├── ModelError               a model file is missing, damaged or not what the function expects (exit code 1)
-    │   └── ModelNotInstalled    the model does not ship with the project; the hint is the command that installs it
+    │   ├── ModelNotInstalled    the model does not ship with the project; the hint is the command that installs it
+    │   └── FetchError           a model that a URI names cannot be fetched
+    │       ├── FetchRefused     the hub or S3 does not let these credentials read it, or there are none
+    │       ├── FetchUnreachable the hub or S3 gave no answer, or broke off
+    │       └── CacheError       the folder that models are kept in is full, or cannot be written
     ├── OptimizeError            a model cannot be optimised (exit code 1)
     │   └── FidelityError        the optimised model does not answer as the original does
     ├── VectorError              word vectors are broken, or not what was expected (exit code 1)
@@ -71,6 +75,22 @@ class ModelError(PilotlightError):
 
 class ModelNotInstalled(ModelError):
     """The model does not ship with the project; the hint is the command that installs it."""
+
+
+class FetchError(ModelError):
+    """A model that a URI names cannot be fetched: there is none, or it is not what its source says."""
+
+
+class FetchRefused(FetchError):
+    """The hub or S3 does not let these credentials read the model, or there are none."""
+
+
+class FetchUnreachable(FetchError):
+    """The hub or S3 gave no answer, or broke off, or asked to wait and went on doing so."""
+
+
+class CacheError(FetchError):
+    """The folder that fetched models are kept in is full, or cannot be written."""
 
 
 class OptimizeError(PilotlightError):

@@ -7,23 +7,29 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from pilotlight.project import is_uri
+
 _WHOLE = 1 << 20  # bytes of a file that is read from beginning to end
 _SAMPLES, _SAMPLE = 64, 4_096  # of a larger one, spread evenly
 
 
-def of(root: Path, model: str) -> str:
-    """ "models/qa@1f6c0a2b9d3e": the path and a digest of what is there; "" when nothing is.
+def of(root: Path, model: str, fetched: str = "") -> str:
+    """ "models/qa@1f6c0a2b9d3e": the path, or the URI, and a digest of what is there; "" when nothing is, and the URI
+    alone of what the function fetches itself. `fetched` is the folder on this machine of what a URI names.
 
     Of large files the digest sees name, size and samples, which tell one training from another and take milliseconds
     where reading gigabytes takes seconds. It is the same on every machine.
     """
-    path = root / model
+    path = Path(fetched) if fetched else root / model
+    if is_uri(model) and not fetched:
+        return model
     files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
     if not model or not files:
         return ""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.relative_to(root)}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+        name = file.relative_to(path if fetched else root)
+        digest.update(f"{name}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
         for piece in _pieces(file):
             digest.update(piece)
     return f"{model}@{digest.hexdigest()[:12]}"

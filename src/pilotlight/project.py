@@ -15,15 +15,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from keyword import iskeyword
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from pilotlight import limits, settings_file
 from pilotlight.errors import ProjectError
+from pilotlight.route import Route as Route
+from pilotlight.route import parse_route as parse_route
 from pilotlight.settings import (
     FILE,
+    Cache,
     Cors,
     Front,
     FunctionSettings,
@@ -40,32 +43,16 @@ from pilotlight.source import Source, inspect
 FOLDER = "inference"
 MODEL_FILES = ("model.onnx", "model.tflite")  # one of which is in a model's folder
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "ANY")
-_ROUTE_HINT = 'write it as "METHOD /path", such as "POST /answer" or "GET /answers/{id}"'
-
-
-class Route(NamedTuple):
-    """A method, or ANY, and a path whose segments may be `{name}`, the last one also `{name+}` for all that is left."""
-
-    method: str
-    path: str
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-    @property
-    def shape(self) -> "Route":
-        """The route without its parameters' names: two routes of one shape take the same requests."""
-        return Route(self.method, re.sub(r"{[^}+]*", "{", self.path))
-
 
 class Function(Struct, frozen=True, kw_only=True):
     """One function of a service. `defect`, when not empty, says why it cannot run, and `hint` what to do about it.
 
     `file` is absolute; `handler` is Lambda's handler string, "inference/kim_cnn.handler"; `memory` and `tmp` are in MB,
     `timeout`, `idle` and `max_event_age` in seconds; `concurrency`, `throttle` and `records` None are none; `tables`
-    have their name in DynamoDB; `model` is relative to `root`, "" for none. `stage` is "" where paths have none, as
-    those of function URLs. `streams` says whether its function URL has the invoke mode RESPONSE_STREAM, or its REST API
+    have their name in DynamoDB; `model`, "" for none, and `models` are relative to `root`, or URIs, of which `fetched`
+    has the folder on this machine where there is one; `unmade`, when not empty, says why one of them could not be made
+    ready, and `hint` what to do. `stage` is "" where paths have none, as those of function URLs.
+    `streams` says whether its function URL has the invoke mode RESPONSE_STREAM, or its REST API
     the response transfer mode STREAM.
     """
 
@@ -94,11 +81,17 @@ class Function(Struct, frozen=True, kw_only=True):
     inputs: Inputs
     records: Records | None
     model: str
+    models: Mapping[str, str]
+    optimize: bool
+    task: str
+    cache: Cache
     install: str
     runtime: Runtime
     idle: float
     defect: str
     hint: str
+    fetched: Mapping[str, str] = {}
+    unmade: str = ""
 
     @property
     def key(self) -> str:
@@ -112,26 +105,49 @@ class Function(Struct, frozen=True, kw_only=True):
         return tuple(Route(route.method, prefix + route.path) for route in self.routes)
 
     @property
+    def named_models(self) -> Mapping[str, str]:
+        """`models`, and `model` as ""."""
+        return {**({"": self.model} if self.model else {}), **self.models}
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """Of the models that are fetched, each once."""
+        return tuple(dict.fromkeys(each for each in self.named_models.values() if is_uri(each)))
+
+    @property
+    def model_paths(self) -> tuple[Path, ...]:
+        """Where the models are that are on this machine, or should be."""
+        found = (self.fetched.get(each, each) for each in self.named_models.values())
+        return tuple(self.root / each for each in found if not is_uri(each))
+
+    @property
     def is_installed(self) -> bool:
-        """Whether the model is there, when the function names one: a file, or a folder with one of `MODEL_FILES`, or a
-        folder of such folders, one for each part.
-        """
-        path = self.root / self.model
-        return (
-            not self.model
-            or path.is_file()
-            or any(any(path.glob(part + name)) for part in ("", "*/") for name in MODEL_FILES)
-        )
+        """Whether the models are there that the function names and does not fetch."""
+        return not self.unmade and all(map(_is_model, self.model_paths))
 
     @property
     def how_to_install(self) -> str:
-        """The one command that installs the model, or where to put it."""
-        return f"install it with: {self.install}" if self.install else f"put it at {self.model}"
+        """The one command that installs the model, or where to put it, or what else to do."""
+        if self.unmade:
+            return self.hint
+        missing = [path for path in self.model_paths if not _is_model(path)]
+        where = missing[0].relative_to(self.root) if missing else self.model
+        return f"install it with: {self.install}" if self.install else f"put it at {where}"
 
     @property
     def event_file(self) -> Path:
         """Where its saved test event is, if it has one."""
         return self.root / "events" / f"{self.name}.json"
+
+
+def is_uri(model: str) -> bool:
+    """Whether a model is fetched, and not a path in the project."""
+    return "://" in model
+
+
+def _is_model(path: Path) -> bool:
+    """A file, a folder with one of `MODEL_FILES`, or a folder of such folders, one for each part."""
+    return path.is_file() or any(any(path.glob(part + name)) for part in ("", "*/") for name in MODEL_FILES)
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -245,6 +261,10 @@ def _function(
         inputs=project.inputs or Inputs(),
         records=(project.records or Records()) if settings.records else None,
         model=settings.model,
+        models=settings.models,
+        optimize=settings.optimize,
+        task=settings.task,
+        cache=project.cache or Cache(),
         install=settings.install,
         runtime=settings.runtime,
         idle=settings.idle,
@@ -292,48 +312,6 @@ def _routes(file: Path, name: str, written: str | tuple[str, ...] | UnsetType) -
             yield parse_route(text)
         except ProjectError as error:
             raise ProjectError(f"{file}: functions.{name}.route: {error}", error.hint) from None
-
-
-def parse_route(text: str) -> Route:
-    """The route that "METHOD /path" says. Raises `ProjectError` with the text and the reason."""
-    method, space, path = text.partition(" ")
-    if not space or not path.startswith("/"):
-        _refuse(text, 'expected "METHOD /path"', _ROUTE_HINT)
-    if method not in _METHODS:
-        guess = settings_file.nearest(method, _METHODS)
-        reason = f"{method!r} is none of {', '.join(_METHODS)}"
-        _refuse(text, reason, f"did you mean {guess!r}?" if guess else _ROUTE_HINT)
-    _check_path(text, path)
-    return Route(method, path)
-
-
-def _check_path(text: str, path: str) -> None:
-    segments = path.split("/")[1:]
-    if "?" in path or "#" in path:
-        _refuse(text, "a route has no query and no fragment", "leave it out: every query reaches the function")
-    if "" in segments[:-1]:
-        _refuse(text, "there is an empty segment", 'write one "/" between segments')
-    for position, segment in enumerate(segments, 1):
-        _check_segment(text, segment, is_last=position == len(segments))
-    names = [segment.strip("{+}") for segment in segments if segment.startswith("{")]
-    for name in names:
-        if names.count(name) > 1:
-            _refuse(text, f"two parameters are named {name!r}", "give each its own name")
-
-
-def _check_segment(text: str, segment: str, *, is_last: bool) -> None:
-    parameter = re.fullmatch(r"{([A-Za-z_][A-Za-z0-9_]*)(\+?)}", segment)
-    if parameter and parameter[2] and not is_last:
-        _refuse(text, f"{segment} takes all that is left of the path", "put it at the end, or leave the + out")
-    if not parameter and ("{" in segment or "}" in segment):
-        hint = "a parameter is a whole segment: {name}, or {name+} at the end; its name is a Python name"
-        _refuse(text, f"{segment!r} is no parameter", hint)
-    if not parameter and not re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*", segment):
-        _refuse(text, f"{segment!r} has a character that a URL does not have", "write it percent-encoded, such as %20")
-
-
-def _refuse(text: str, reason: str, hint: str) -> NoReturn:
-    raise ProjectError(f"{text!r}: {reason}", hint)
 
 
 def saved_event(function: Function) -> object:

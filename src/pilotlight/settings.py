@@ -12,8 +12,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pilotlight import limits
+from pilotlight.settings_parts import Cache as Cache
 from pilotlight.settings_parts import Inputs as Inputs
 from pilotlight.settings_parts import Records as Records
+from pilotlight.settings_parts import Table as Table
 from pilotlight.settings_parts import setting
 from pilotlight.settings_parts import whole as _whole
 
@@ -22,7 +24,6 @@ FILE = "pilotlight.toml"
 Front = Literal["http", "rest", "url"]
 Runtime = Literal["pilotlight", "awslambdaric"]
 Period = Literal["DAY", "WEEK", "MONTH"]
-Store = Literal["sqlite", "dynamodb"]
 CorsMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"]
 
 
@@ -31,6 +32,7 @@ _ORIGIN = Annotated[str, Meta(pattern=_whole(r"(\*|[a-z][a-z0-9+.-]*://[^\sA-Z/?
 _MEDIA_TYPE = Annotated[str, Meta(pattern=_whole(r"(\*|[a-z]+)/(\*|[A-Za-z0-9.+_-]+)"))]
 _NAME = _whole("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 TABLE_NAME = _NAME
+MODEL_KEY = _whole("[a-z][a-z0-9_]*")
 VARIABLE_NAME = _whole("[A-Za-z][A-Za-z0-9_]+")  # Lambda's own rule, from its API model: two characters at least
 
 
@@ -113,45 +115,6 @@ class UsagePlan(Struct, frozen=True, forbid_unknown_fields=True):
         Period,
         setting("The period of the quota; it begins at midnight UTC, on a Sunday, on the first of a month.", "MONTH"),
     ] = "DAY"
-
-
-class Table(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table that functions read and write with `connect`: in SQLite on this machine, in DynamoDB on AWS."""
-
-    key: Annotated[
-        str,
-        Meta(min_length=1, max_length=255),
-        setting("The attribute by which items are found, a string: DynamoDB's partition key.", "word"),
-    ] = "id"
-    store: Annotated[
-        Store,
-        setting(
-            "Where the table is on this machine: `.pilotlight/tables.sqlite` in the service's folder, or DynamoDB as "
-            "on AWS, with the credentials, the region and the AWS_ENDPOINT_URL_DYNAMODB of the shell.",
-            "dynamodb",
-        ),
-    ] = "sqlite"
-    table: (
-        Annotated[
-            str,
-            Meta(pattern=_whole("[A-Za-z0-9_.-]+"), min_length=3, max_length=255),
-            setting(
-                "What DynamoDB calls the table. Without it: SERVICE-NAME.",
-                "glove-300",
-                form="letters, digits, _, . and -",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-    expires: Annotated[
-        str,
-        Meta(max_length=255),
-        setting(
-            "The attribute with the time, in seconds since 1970, after which an item is gone: DynamoDB's TTL. Without "
-            "it items stay.",
-            "expires",
-        ),
-    ] = ""
 
 
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -274,10 +237,35 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(pattern=_whole(r"[^\x00-\x1f]*")),
         setting(
-            "Folder or file of the model, relative to the project and inside it. The function has it as environment "
-            "variable PILOTLIGHT_MODEL.",
+            "Folder or file of the model, relative to the project and inside it, or where it is fetched from: "
+            "hf://org/name[@revision], s3://bucket/prefix. The function has it as environment variable "
+            "PILOTLIGHT_MODEL.",
             "models/qa",
-            form="a path",
+            form="a path or a URI",
+        ),
+    ] = ""
+    models: Annotated[
+        dict[Annotated[str, Meta(pattern=MODEL_KEY)], Annotated[str, Meta(pattern=_whole(r"[^\x00-\x1f]+"))]],
+        setting(
+            "Models of a function that has several, each as `model` names one. The function has them as environment "
+            "variables PILOTLIGHT_MODEL_ and the key in upper case.",
+            {"en_zh": "models/en-zh", "zh_en": "hf://Helsinki-NLP/opus-mt-zh-en"},
+        ),
+    ] = {}
+    optimize: Annotated[
+        bool,
+        setting(
+            "Whether a checkpoint on the hub (hf://) is optimised once before the function sees it. With false the "
+            "function fetches the repository as it is, which must hold a model folder, or model.onnx or model.tflite.",
+            False,
+        ),
+    ] = True
+    task: Annotated[
+        str,
+        setting(
+            "What checkpoints on the hub are optimised for, as `pilotlight optimize --task` has it. Without it: what "
+            "the hub says of each.",
+            "question-answering",
         ),
     ] = ""
     install: Annotated[
@@ -356,6 +344,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = {}
     inputs: Inputs | UnsetType = UNSET
     records: Records | UnsetType = UNSET
+    cache: Cache | UnsetType = UNSET
     defaults: Defaults | UnsetType = UNSET
     functions: Annotated[
         dict[str, FunctionSettings],

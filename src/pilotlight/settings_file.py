@@ -16,8 +16,10 @@ from msgspec import UNSET, Meta, Struct
 from pilotlight import limits
 from pilotlight.errors import ProjectError
 from pilotlight.settings import (
+    MODEL_KEY,
     TABLE_NAME,
     VARIABLE_NAME,
+    Cache,
     Cors,
     Defaults,
     FunctionSettings,
@@ -43,6 +45,7 @@ _PLACES: dict[str, type[Struct]] = {
     "in [tables.NAME]": Table,
     "in [inputs]": Inputs,
     "in [records]": Records,
+    "in [cache]": Cache,
 }
 
 # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: these cannot be set in a function's configuration
@@ -54,6 +57,8 @@ _RESERVED = re.compile(
 _OURS = {  # variables that say what settings say, each with its setting
     "PILOTLIGHT_ALLOW_URLS": "allow_urls in [inputs]",
     "PILOTLIGHT_BUCKETS": "buckets in [inputs]",
+    "PILOTLIGHT_CACHE": "folder in [cache]",
+    "PILOTLIGHT_CACHE_SIZE": "size in [cache]",
     "PILOTLIGHT_MODEL": "model",
     "PILOTLIGHT_RECORDS": "records",
 }
@@ -61,7 +66,13 @@ _VARIABLE_FORM = "letters, digits and _, a letter first, two characters at least
 _TABLE_NAME_LENGTH = 40
 _TABLE_FORM = f"lower-case letters, digits and single dashes, a letter first, {_TABLE_NAME_LENGTH} characters at most"
 _TABLE_OF_RECORDS = {"key": RECORD_KEY, "expires": RECORD_EXPIRES}
-_MODEL_HINT = 'put the model into the project and give its path from there, such as model = "models/qa"'
+_MODEL_HINT = 'put the model into the project and give its path from there, such as "models/qa", or its URI'
+_URI_HINT = "write hf://org/name, hf://org/name@revision or s3://bucket/prefix, or a path inside the project"
+_KEY_FORM = "lower-case letters, digits and _, a letter first"
+_URIS = {  # what function/hub.py and function/s3.py read
+    "hf": re.compile(r"hf://(?!.*\.\.)([\w.-]+/)?[\w.-]+(@\w[\w./-]*)?", re.ASCII),
+    "s3": re.compile(r"s3://(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/].*"),
+}
 
 
 def read(file: Path) -> Settings:
@@ -104,6 +115,7 @@ def decode(file: Path, raw: Mapping[str, object]) -> Settings:
         _check_table(file, name, table)
     _check_inputs(file, _convert(file, "inputs", raw.get("inputs", {}), Inputs))
     _convert(file, "records", raw.get("records", {}), Records)
+    _convert(file, "cache", raw.get("cache", {}), Cache)
     _check_function(file, "defaults", raw.get("defaults", {}), Defaults)
     for name, table in functions.items():
         _check_function(file, f"functions.{name}", table, FunctionSettings)
@@ -217,18 +229,33 @@ def _check_function(file: Path, key: str, table: object, kind: type[Defaults]) -
     _check_throttle(file, key, table)
     for name, value in _table(_table(table).get("environment")).items():
         _check_variable(file, f"{key}.environment.{name}", name, value)
-    model = _convert(file, key, table, kind).model
-    if "://" in model:
-        _refuse(file, f"{key}.model", f"expected a path, got the URI {toml(model)}", _MODEL_HINT)
-    if PurePosixPath(model).is_absolute() or ".." in PurePosixPath(model).parts:
-        _refuse(file, f"{key}.model", f"{toml(model)} is outside the project", _MODEL_HINT)
+    for name in _table(_table(table).get("models")):
+        if not re.search(MODEL_KEY, name):
+            _refuse(file, f"{key}.models.{name}", "this is no name for a model", _KEY_FORM)
+    settings = _convert(file, key, table, kind)
+    _check_model(file, f"{key}.model", settings.model)
+    for name, model in settings.models.items():
+        _check_model(file, f"{key}.models.{name}", model)
+
+
+def _check_model(file: Path, key: str, model: str) -> None:
+    scheme, separator, _ = model.partition("://")
+    if separator and scheme not in _URIS:
+        guess = nearest(scheme, _URIS)
+        reason = f"{toml(model)} is fetched from nowhere"
+        _refuse(file, key, reason, f"did you mean {guess}://? {_URI_HINT}" if guess else _URI_HINT)
+    if separator and not _URIS[scheme].fullmatch(model):
+        _refuse(file, key, f"{toml(model)} is no URI of a model", _URI_HINT)
+    if not separator and (PurePosixPath(model).is_absolute() or ".." in PurePosixPath(model).parts):
+        _refuse(file, key, f"{toml(model)} is outside the project", _MODEL_HINT)
 
 
 def _check_variable(file: Path, key: str, name: str, value: object) -> None:
     if re.fullmatch(_RESERVED, name):
         _refuse(file, key, "Lambda sets this variable itself", "choose another name")
-    if name in _OURS:
-        _refuse(file, key, "Pilotlight sets this variable itself", f"set {_OURS[name]}, or choose another name")
+    ours = "models" if name.startswith("PILOTLIGHT_MODEL_") else _OURS.get(name)
+    if ours:
+        _refuse(file, key, "Pilotlight sets this variable itself", f"set {ours}, or choose another name")
     if not re.search(VARIABLE_NAME, name):
         _refuse(file, key, "this is no name for an environment variable", _VARIABLE_FORM)
     if not isinstance(value, str):

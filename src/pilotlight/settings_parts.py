@@ -1,10 +1,12 @@
-"""Parts of `settings`: how a setting is described, and the tables [inputs] and [records]."""
+"""Parts of `settings`: how a setting is described, and [tables.NAME], [inputs], [records] and [cache]."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pilotlight import limits
+
+Store = Literal["sqlite", "dynamodb"]
 
 
 def whole(pattern: str) -> str:
@@ -19,6 +21,45 @@ def setting(description: str, example: object, *, form: str = "", default: objec
     """
     shown = {"default": default} if default else None
     return Meta(description=description, examples=[example], extra={"form": form}, extra_json_schema=shown)
+
+
+class Table(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table that functions read and write with `connect`: in SQLite on this machine, in DynamoDB on AWS."""
+
+    key: Annotated[
+        str,
+        Meta(min_length=1, max_length=255),
+        setting("The attribute by which items are found, a string: DynamoDB's partition key.", "word"),
+    ] = "id"
+    store: Annotated[
+        Store,
+        setting(
+            "Where the table is on this machine: `.pilotlight/tables.sqlite` in the service's folder, or DynamoDB as "
+            "on AWS, with the credentials, the region and the AWS_ENDPOINT_URL_DYNAMODB of the shell.",
+            "dynamodb",
+        ),
+    ] = "sqlite"
+    table: (
+        Annotated[
+            str,
+            Meta(pattern=whole("[A-Za-z0-9_.-]+"), min_length=3, max_length=255),
+            setting(
+                "What DynamoDB calls the table. Without it: SERVICE-NAME.",
+                "glove-300",
+                form="letters, digits, _, . and -",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    expires: Annotated[
+        str,
+        Meta(max_length=255),
+        setting(
+            "The attribute with the time, in seconds since 1970, after which an item is gone: DynamoDB's TTL. Without "
+            "it items stay.",
+            "expires",
+        ),
+    ] = ""
 
 
 class Inputs(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,4 +106,28 @@ class Records(Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=0, le=36_500),
         setting("Days after which a record is gone; 0 keeps it for ever.", 30),
+    ] = 0
+
+
+class Cache(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where models that are fetched (hf://, s3://) are kept."""
+
+    folder: Annotated[
+        str,
+        Meta(pattern=whole(r"(/[^\x00-\x1f]*)?")),
+        setting(
+            "An absolute path, such as where EFS is mounted. Without it, and where this machine has no such folder: "
+            "/tmp on Lambda, the machine's cache folder here.",
+            "/mnt/models",
+            form="an absolute path",
+        ),
+    ] = ""
+    size: Annotated[
+        int,
+        Meta(ge=0),
+        setting(
+            "MB that models may take there. What was used longest ago goes first, and nothing that is in use; 0 is as "
+            "much as the disk has.",
+            20_480,
+        ),
     ] = 0

@@ -2,6 +2,7 @@
 
 import datetime
 from unittest import mock
+from urllib.parse import quote
 
 import botocore.auth
 import botocore.awsrequest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pilotlight.function.credentials import Credentials
 from pilotlight.function.signing import sign
 
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # SHA-256 of nothing
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-", min_size=1, max_size=20)
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60)
 FIELDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40).map(str.strip)
@@ -53,6 +55,24 @@ def test_it_is_the_one_of_botocore(
     assert sign(Credentials(key, secret, token), region, "dynamodb", path, headers, body, seconds) == dict(
         request.headers
     )
+
+
+@given(
+    st.dictionaries(st.sampled_from(["continuation-token", "list-type", "max-keys", "prefix"]), FIELDS, max_size=4),
+    PATHS,
+)
+def test_a_query_is_signed_as_botocore_signs_it(fields: dict[str, str], path: str) -> None:
+    query = "&".join(f"{name}={quote(value, safe='-._~')}" for name, value in sorted(fields.items()))
+    at, host = datetime.datetime(2026, 11, 28, 12), "bucket.s3.eu-west-1.amazonaws.com"
+    url = f"https://{host}{path}{'?' if query else ''}{query}"
+    request = botocore.awsrequest.AWSRequest("GET", url, {"Host": host, "X-Amz-Content-SHA256": EMPTY})
+    with mock.patch.object(botocore.auth, "get_current_datetime", return_value=at):
+        botocore.auth.S3SigV4Auth(botocore.credentials.Credentials("key", "secret"), "s3", "eu-west-1").add_auth(
+            request
+        )
+    seconds, headers = at.replace(tzinfo=datetime.UTC).timestamp(), {"Host": host, "X-Amz-Content-SHA256": EMPTY}
+    own = sign(Credentials("key", "secret"), "eu-west-1", "s3", path, headers, b"", seconds, method="GET", query=query)
+    assert own["Authorization"] == request.headers["Authorization"]
 
 
 def test_an_example() -> None:

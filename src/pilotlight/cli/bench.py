@@ -13,7 +13,7 @@ import msgspec
 import uvloop
 
 from pilotlight import project
-from pilotlight.cli import output
+from pilotlight.cli import models, output
 from pilotlight.cli.invoke import complete, failure, find, read_event
 from pilotlight.cli.load import load
 from pilotlight.errors import FunctionError, UsageError
@@ -73,7 +73,7 @@ def cold_command(
     what follows; `library`, ONNX Runtime and its environment; `weights`, the sessions of models; `tokenizer`; `first
     run`, that of each session; `rest`, the Runtime API and the handler's own work.
     """
-    function = _function(project.load(folder), name)
+    function = models.ready(_function(project.load(folder), name))
     call = Call(function.key, read_event(function, event, data))
     starts, dropped = uvloop.run(_measure(function, call, runs, drop_cache, hidden=as_json))
     if as_json:
@@ -122,7 +122,7 @@ def _progress(runs: int, hidden: bool) -> "ProgressBar[int]":
 
 def _model_files(function: Function) -> list[Path]:
     """What the environment may read without mapping it."""
-    places = [function.root / "models", *([function.root / function.model] if function.model else [])]
+    places = [function.root / "models", *function.model_paths]
     found = [path for place in places for path in (place, *place.rglob("*"))]
     return [path for path in found if path.is_file()]
 

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from pilotlight import project
-from pilotlight.cli import output
+from pilotlight.cli import models, output
 from pilotlight.errors import FunctionError, ProjectError, UsageError
 from pilotlight.local.describe import hint_for
 from pilotlight.local.host import Host
@@ -54,7 +54,7 @@ def invoke(name: str, event: str | None, data: str | None, folder: Path, as_json
     writes to stderr. The exit code is 1 when the function failed.
     """
     service = project.load(folder)
-    function = find(service, name)
+    function = models.ready(find(service, name))
     payload = read_event(function, event, data)
     began = time.perf_counter()
     result = asyncio.run(_run(function, payload))

@@ -13,7 +13,7 @@ import click
 import uvloop
 
 from pilotlight import project
-from pilotlight.cli import output, progress
+from pilotlight.cli import models, output, progress
 from pilotlight.cli.invoke import complete, find, read_event
 from pilotlight.errors import FunctionError, InvokeError, UsageError
 from pilotlight.local.pool import Pool
@@ -75,7 +75,7 @@ def load(
         raise UsageError("either a FUNCTION or --url is what is asked", "name one of them")
     if requests and seconds:
         raise UsageError("--requests and --seconds exclude each other", "name one of them")
-    function = find(project.load(folder), name) if name is not None else None
+    function = models.ready(find(project.load(folder), name)) if name is not None else None
     asked = bodies(inputs, fields, inputs.name) if inputs else [_event(function)]
     plan = _Plan(asked, concurrency, requests or (inf if seconds else _REQUESTS), seconds or inf, warm_up)
     with progress.shown() as told:

@@ -132,7 +132,7 @@ def optimize(
         return
     try:
         with progress.shown() as shown:
-            made = pipeline.optimize(options, _time, shown)
+            made = pipeline.optimize(options, time_model, shown)
     except KeyboardInterrupt:
         output.note(f"What is done is in {pipeline.partial(out)}: the same command goes on from there.")
         raise
@@ -149,22 +149,28 @@ def _chosen(task: str, common: dict[str, Any], pictures: dict[str, Any]) -> tupl
 
         return of_pictures, of_pictures.Options(**common, format=pictures.pop("form"), **pictures)
 
-    from pilotlight.optimize import pipeline  # what it brings along is not for the start of every other command
-
+    pipeline = of_texts(task)
     context = click.get_current_context()
     given = [name for name in pictures if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    tasks.find(task)
     if given:
         name = "format" if given[0] == "form" else given[0]
         raise UsageError(f"--{name} is for pictures, and {task} reads texts", "leave it out, or choose another --task")
     return pipeline, pipeline.Options(**common)
 
 
-def _time(model: Path, feeds: Mapping[str, tuple[str, tuple[int, ...]]], runs: int, shown: Progress) -> Timing:
-    from pilotlight.measure.model import Feed, time_model
+def of_texts(task: str) -> Any:
+    """The pipeline of a task that reads texts."""
+    from pilotlight.optimize import pipeline  # what it brings along is not for the start of every other command
 
-    made_up = {name: Feed(dtype, shape) for name, (dtype, shape) in feeds.items()}
-    return time_model(model, made_up, runs, lambda done, total: shown.count("fresh processes", done, total))
+    tasks.find(task)
+    return pipeline
+
+
+def time_model(model: Path, feeds: Mapping[str, tuple[str, tuple[int, ...]]], runs: int, shown: Progress) -> Timing:
+    from pilotlight.measure import model as measure
+
+    made_up = {name: measure.Feed(dtype, shape) for name, (dtype, shape) in feeds.items()}
+    return measure.time_model(model, made_up, runs, lambda done, total: shown.count("fresh processes", done, total))
 
 
 def _command() -> str:

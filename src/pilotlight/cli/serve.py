@@ -11,7 +11,7 @@ import uvloop
 
 import pilotlight
 from pilotlight import project
-from pilotlight.cli import output
+from pilotlight.cli import models, output
 from pilotlight.errors import ProjectError
 from pilotlight.events import Request, Response
 from pilotlight.local import server
@@ -76,8 +76,10 @@ def serve(
     """
     options = server.Options(folders or (Path("."),), host, port, memory or 0, reload, isolation, fork_server)
     log = output.Log()
+    projects = models.prepare(server.load(options.folders))
     try:
-        uvloop.run(server.serve(options, _json_reporter(log) if as_json else _text_reporter(log)))
+        reporter = _json_reporter(log) if as_json else _text_reporter(log)
+        uvloop.run(server.serve(projects, options, reporter, models.prepare))
     finally:
         log.flush()
     if not as_json:
@@ -116,7 +118,7 @@ def _listening(url: str, functions: Sequence[Function], isolation: Level) -> Non
 
 def curl(url: str, functions: Sequence[Function]) -> str:
     """A command that calls a function that has a saved event, one with a model if there is one; "" when none has."""
-    for function in sorted(functions, key=lambda function: not function.model):
+    for function in sorted(functions, key=lambda function: not function.named_models):
         event = project.saved_event(function)
         posts = [route.path for route in function.served if route.method in ("POST", "ANY") and "{" not in route.path]
         if event is not None and posts and _is_installed(function) and not function.api_key:

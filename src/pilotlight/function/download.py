@@ -7,7 +7,7 @@ that a server which sends a byte a second gains nothing, and no byte is kept bey
 import re
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pilotlight.errors import InputTooLarge
@@ -16,7 +16,7 @@ from pilotlight.function.http1 import Endpoint, request
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-_AT_ONCE = 65_536  # bytes that are received
+_AT_ONCE = 262_144  # bytes that are received
 _HEAD = 65_536  # bytes of the status line and the headers, and of the interim answers before them
 _CHUNK_LINE = 1_024  # bytes of the size of a chunk, with its extensions
 
@@ -54,7 +54,8 @@ class NotHttp(ConnectionError):
 class Download:
     """The answer to a GET of `endpoint`, asked of the first of `places` that takes the connection, and of no other.
 
-    `tls` is used where the endpoint is secure; the certificate has to be that of the endpoint's host. Methods raise
+    `tls` is used where the endpoint is secure; the certificate has to be that of the endpoint's host. `connecting` is
+    for the connection alone, where that is to take less time than the rest. Methods raise
     OSError: TimeoutError at the deadline, ssl.SSLError, `NotHttp`, or another when the connection fails.
     """
 
@@ -68,10 +69,11 @@ class Download:
         headers: Mapping[str, str],
         deadline: Deadline,
         tls: "SSLContext | None",
+        connecting: Deadline | None = None,
     ) -> None:
         self._deadline = deadline
         self._received = bytearray()  # and not read yet
-        self._socket = _connected(list(places), deadline)
+        self._socket = _connected(list(places), connecting or deadline)
         try:
             if tls is not None:
                 self._socket.settimeout(deadline.left())
@@ -104,6 +106,28 @@ class Download:
             raise NotHttp("a length that is no number")
         _check(int(length), most)
         return self._take(int(length))
+
+    def pieces(self, seconds: float) -> Iterator[bytes]:
+        """The body as it comes, of any size; each piece is waited for `seconds` at most, whatever the deadline was."""
+        coding, length = self.headers.get("transfer-encoding"), self.headers.get("content-length")
+        if coding is None and re.fullmatch("[0-9]{1,15}", length or ""):
+            yield from self._part(int(length or 0), seconds)
+            return
+        if coding is None or coding.lower() != "chunked" or length is not None:
+            raise NotHttp("a body without a length")
+        while size := self._size_of_chunk():
+            yield from self._part(size, seconds)
+            if self._take(2) != b"\r\n":
+                raise NotHttp("a chunk of another size")
+
+    def _part(self, size: int, seconds: float) -> Iterator[bytes]:
+        while size:
+            self._deadline = Deadline(seconds)
+            if not self._received:
+                self._need_more()
+            piece = self._take(min(size, len(self._received)))
+            size -= len(piece)
+            yield piece
 
     def _head(self) -> tuple[int, dict[str, str]]:
         """Status and headers of the answer, behind the interim ones (RFC 9110, 15.2)."""

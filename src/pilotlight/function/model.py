@@ -29,12 +29,14 @@ class Model:
     """A model folder, which holds `model.onnx` or else `model.tflite`, or such a file; loaded when this is made.
 
     A relative path begins at the function's code (`LAMBDA_TASK_ROOT`), or at the working directory where that is not
-    set. `install` is the command that puts a model there which does not ship with the project. `settings` is what the
-    folder's `model.json` says, {} where there is none. `threads`, `options` and `optimize` are those of `onnx.Session`;
-    the latter two come from the settings unless they are given, and are nothing to a model of TensorFlow Lite.
-    `load_seconds` is what loading took, the runtime included.
+    set. A URI (hf://org/name@revision, s3://bucket/prefix) is fetched, as `cache.fetch` does. `install` is the command
+    that puts a model there which does not ship with the project. `settings` is what the folder's `model.json` says, {}
+    where there is none. `threads`, `options` and `optimize` are those of `onnx.Session`; the latter two come from the
+    settings unless they are given, and are nothing to a model of TensorFlow Lite. `load_seconds` is what loading took,
+    the runtime and a fetch included.
 
-    Raises `ModelNotInstalled` when nothing is at `path`, `ModelError` when it cannot be loaded.
+    Raises `ModelNotInstalled` when nothing is at `path`, `FetchError` when it cannot be fetched, `ModelError` when it
+    cannot be loaded.
     """
 
     def __init__(
@@ -80,6 +82,10 @@ def _loaded(path: str, threads: int | None, options: Mapping[str, str], optimize
 
 def _located(path: str, install: str) -> tuple[str, str]:
     """The absolute paths of the model file and of the settings beside it, "" when there are none."""
+    if "://" in path:
+        from pilotlight.function.cache import fetch
+
+        path = fetch(path)
     path = os.path.abspath(os.path.join(os.environ.get("LAMBDA_TASK_ROOT", ""), path))
     if not os.path.exists(path):
         hint = install or "install it there, or correct the path"

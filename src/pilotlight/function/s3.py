@@ -9,6 +9,8 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pilotlight.errors import InputError, InputTooLarge, ObjectError, ObjectRefused, ObjectUnreachable, TableRefused
@@ -73,7 +75,7 @@ def get(uri: str, most: int) -> bytes:
     while True:
         try:
             return _attempt(place, most, deadline)
-        except _Again as again:
+        except Again as again:
             pause = _PAUSE * 2.0**attempt
             attempt += 1
             if attempt == _ATTEMPTS or deadline.remaining <= pause:
@@ -88,27 +90,57 @@ def get_for_request(uri: str, most: int) -> bytes:
     return get(uri, most)
 
 
-class _Again(Exception):
-    """It may be tried again; `problem` is the error when that does not help."""
+class Again(Exception):
+    """It may be tried again; `problem` is the error when that does not help, `answered` whether S3 said so itself."""
 
-    def __init__(self, problem: ObjectError) -> None:
+    def __init__(self, problem: ObjectError, answered: bool = True) -> None:
         self.problem = problem
+        self.answered = answered
+
+
+class Changed(Exception):
+    """The object is no longer the one of the `If-Match` that was asked for."""
 
 
 def _attempt(place: Object, most: int, deadline: Deadline) -> bytes:
+    with opened(place, deadline) as download, reading(place):
+        return download.read(most)
+
+
+def opened(
+    place: Object,
+    deadline: Deadline,
+    headers: Mapping[str, str] | None = None,
+    query: str = "",
+    connecting: Deadline | None = None,
+) -> Download:
+    """The answer to one GET, with status 200, or 206 where `headers` ask for a range. `query` is as `sign` takes it.
+
+    Raises `Again`, `Changed`, and what `get` does.
+    """
     doing = f"reading s3://{place.bucket}/{place.key}"
     region = _regions.get(place.bucket) or _own_region(doing)
     endpoint = endpoint_of(place, region)
-    try:
-        headers, context = _signed(doing, endpoint, region), tls() if endpoint.is_secure else None
-        with Download(endpoint, [_address(endpoint)], headers, deadline, context) as download:
-            if download.status == 200:
-                return download.read(most)
+    with reading(place):
+        signed, context = _signed(doing, endpoint, region, headers or {}, query), tls() if endpoint.is_secure else None
+        target = endpoint._replace(path=f"{endpoint.path}?{query}") if query else endpoint
+        download = Download(target, [address(endpoint)], signed, deadline, context, connecting)
+        if download.status in (200, 206):
+            return download
+        with download:
             said = _said(download)
-    except OSError as error:
-        problem = ObjectUnreachable(f"{doing}: {error or 'there was no answer in time'}", _ANY_STORE)
-        raise (problem if isinstance(error, TimeoutError) else _Again(problem)) from None
     raise _error(doing, place, region, download, said)
+
+
+@contextmanager
+def reading(place: Object) -> Iterator[None]:
+    """A connection that fails, as `Again`; one that takes too long, as `errors.ObjectUnreachable`."""
+    try:
+        yield
+    except OSError as error:
+        doing = f"reading s3://{place.bucket}/{place.key}"
+        problem = ObjectUnreachable(f"{doing}: {error or 'there was no answer in time'}", _ANY_STORE)
+        raise (problem if isinstance(error, TimeoutError) else Again(problem, answered=False)) from None
 
 
 def _own_region(doing: str) -> str:
@@ -136,17 +168,17 @@ def endpoint_of(place: Object, region: str) -> Endpoint:
     return Endpoint(f"{place.bucket}.{host}", 443, f"/{key}", True)
 
 
-def _address(endpoint: Endpoint) -> Place:
+def address(endpoint: Endpoint) -> Place:
     return Place(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, (endpoint.host, endpoint.port))
 
 
-def _signed(doing: str, endpoint: Endpoint, region: str) -> dict[str, str]:
+def _signed(doing: str, endpoint: Endpoint, region: str, more: Mapping[str, str], query: str) -> dict[str, str]:
     try:
         found = credentials.current()
     except TableRefused as error:
         raise ObjectRefused(f"{doing}: {error}", error.hint) from None
-    headers = {"Host": endpoint.authority, "X-Amz-Content-SHA256": _EMPTY}
-    return sign(found, region, "s3", endpoint.path, headers, b"", method="GET")
+    headers = {"Host": endpoint.authority, "X-Amz-Content-SHA256": _EMPTY, **more}
+    return sign(found, region, "s3", endpoint.path, headers, b"", method="GET", query=query)
 
 
 class _Said(NamedTuple):
@@ -176,12 +208,14 @@ def _error(doing: str, place: Object, region: str, download: Download, said: _Sa
     text = f"{doing}: S3 answered {said.code}{': ' if said.message else ''}{said.message}"
     if download.status in _ELSEWHERE and said.region != region and _REGION.fullmatch(said.region):
         _regions[place.bucket] = said.region
-        return _Again(ObjectError(text, f"the bucket is in {said.region}"))
+        return Again(ObjectError(text, f"the bucket is in {said.region}"))
     if said.code in _EXPIRED:
         credentials.forget()
-        return _Again(ObjectRefused(text, "new credentials were asked for, and have expired as well"))
+        return Again(ObjectRefused(text, "new credentials were asked for, and have expired as well"))
     if download.status in (429, 500, 502, 503, 504) or said.code == "RequestTimeout":
-        return _Again(ObjectUnreachable(text, "S3 asks for fewer requests, or is in trouble: try again later"))
+        return Again(ObjectUnreachable(text, "S3 asks for fewer requests, or is in trouble: try again later"))
+    if download.status in (412, 416):
+        return Changed()
     if said.code == "InvalidObjectState":
         return InputError("names an object that is archived: it has to be restored first")
     if download.status == 404:

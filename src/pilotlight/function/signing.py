@@ -24,11 +24,13 @@ def sign(
     body: bytes,
     at: float | None = None,
     method: str = "POST",
+    query: str = "",
 ) -> dict[str, str]:
     """The headers of a request, with those added that sign it.
 
-    `path` is of letters, digits and "-._~/", for S3 of "%" too, and there is no query. `headers` have Host, and all of
-    them are signed; `at` is in seconds since the epoch.
+    `path` is of letters, digits and "-._~/", for S3 of "%" too; `query` has its fields in the order of their names,
+    each with "=", and nothing but letters, digits and "-._~%" in names and values. `headers` have Host, and all of them
+    are signed; `at` is in seconds since the epoch.
     """
     import hashlib
 
@@ -39,7 +41,7 @@ def sign(
     fields = sorted((name.lower(), " ".join(value.split())) for name, value in signed.items())
     names = ";".join(name for name, _ in fields)
     lines = "".join(f"{name}:{value}\n" for name, value in fields)
-    canonical = f"{method}\n{path or '/'}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    canonical = f"{method}\n{path or '/'}\n{query}\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
     text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = _hmac(_key(credentials.secret_key, scope), text).hex()
     credential = f"Credential={credentials.access_key}/{scope}"

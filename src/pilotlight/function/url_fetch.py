@@ -72,7 +72,7 @@ def fetch(
             with Download(target, places, headers, deadline, _tls() if target.is_secure else None) as download:
                 if download.status not in _REDIRECTED or "location" not in download.headers:
                     return _content(download, most, types)
-                target = _next(target, download.headers["location"])
+                target = redirected(target, download.headers["location"])
         except OSError as error:
             raise InputError(_what_failed(error, seconds)) from None
     raise Refused(f"redirects more than {_REDIRECTS} times")
@@ -196,7 +196,7 @@ def _of_system(host: str, port: int, seconds: float) -> list[Place]:
     return found[0]
 
 
-def _next(target: Endpoint, location: str) -> Endpoint:
+def redirected(target: Endpoint, location: str) -> Endpoint:
     """Where a redirect leads to. Raises `Refused`."""
     text = location.encode("latin-1").decode("utf-8", "replace")
     if _is_odd(text):  # of which urljoin drops some

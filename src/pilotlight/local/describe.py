@@ -91,7 +91,7 @@ def known_defect(function: Function) -> Description | None:
     if function.defect:
         return Description({}, function.defect, function.hint)
     if not function.is_installed:
-        return Description({}, "its model is not installed", function.how_to_install)
+        return Description({}, function.unmade or "its model is not installed", function.how_to_install)
     return None
 
 

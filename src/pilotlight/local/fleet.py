@@ -133,7 +133,8 @@ class Fleet:
             answer.cancel()  # as those that were waiting
             return
         if not self.function.is_installed:
-            raise ModelNotInstalled(f"the model of {self.function.name} is not installed", self.function.how_to_install)
+            reason = self.function.unmade or f"the model of {self.function.name} is not installed"
+            raise ModelNotInstalled(reason, self.function.how_to_install)
         place = Place(self._machine.next_number(), call, answer)
         self.waiting.append(place)
         answer.add_done_callback(lambda _: self._give_up(place))

@@ -291,7 +291,8 @@ def plan(function: Function, folders: Sequence[Path], level: Level) -> Plan:
         Path(sys.base_prefix),
         python.resolve().parents[1],
     }
-    return Plan(level, function.tmp, str(folders[0]), tuple(sorted(map(str, needed))))
+    kept = tuple(sorted(map(str, needed)))
+    return Plan(level, function.tmp, str(folders[0]), kept, process.writable(function))
 
 
 def _is_over(start: "asyncio.Task[Launcher]") -> bool:

@@ -57,12 +57,14 @@ class Plan(NamedTuple):
 
     `tmp` is the size of /tmp in MB. `folder` is the environment's own temporary folder on the host. `keep` are paths
     that must be seen even when they lie below /tmp: the service, its interpreter's prefixes, Pilotlight, `folder`.
+    `writable` are folders, by their real paths, that stay as they are, as if EFS was mounted there.
     """
 
     level: Level
     tmp: int
     folder: str
     keep: tuple[str, ...]
+    writable: tuple[str, ...] = ()
 
 
 def enter(plan: Plan, forks: bool = False, carries: bool = False) -> None:
@@ -73,7 +75,7 @@ def enter(plan: Plan, forks: bool = False, carries: bool = False) -> None:
     if plan.level == "namespace":
         _enter_namespace(plan, forks, carries)
     elif plan.level == "landlock":
-        _enter_landlock(plan.folder)
+        _enter_landlock((plan.folder, *plan.writable))
 
 
 def die_with_parent(parent: int) -> bool:
@@ -94,6 +96,7 @@ def outlive_parent() -> None:
 
 def _enter_namespace(plan: Plan, forks: bool, carries: bool) -> None:
     _unshare()
+    writable = {path: _open_tree(path) for path in plan.writable}  # before all is read-only
     _set_mount("/", _MS_PRIVATE)
     if forks:
         import shutil  # noqa: F401 (here once, not in each fork: its import takes longer than all of the rest)
@@ -107,11 +110,13 @@ def _enter_namespace(plan: Plan, forks: bool, carries: bool) -> None:
     _mount_tmpfs(top, _MS_NOSUID | _MS_NODEV, f"mode=1777,size={plan.tmp}m")
     for path, tree in trees.items():
         _attach(tree, path)
+    for path, tree in writable.items():
+        (_show if os.path.isdir(path) else _attach)(tree, path)
     for path, target in kept.links.items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.symlink(target, path)
     if carries:
-        _copy(f"/proc/self/fd/{before}", top, {*kept.paths, *kept.links})
+        _copy(f"/proc/self/fd/{before}", top, {*kept.paths, *kept.links, *plan.writable})
     os.close(before)
     _make_devices(devices)
     _drop_capabilities()
@@ -250,13 +255,14 @@ def _is_below_one(path: str, folders: list[str]) -> bool:
 # landlock(7)
 
 
-def _enter_landlock(folder: str) -> None:
+def _enter_landlock(folders: tuple[str, ...]) -> None:
     version = _check(_syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION), "looking for Landlock")
     rights = _LANDLOCK_WRITES
     for since, right in _LANDLOCK_LATER.items():
         rights |= right if version >= since else 0
     ruleset = _check(_syscall(_LANDLOCK_CREATE_RULESET, struct.pack("Q", rights), 8, 0), "using Landlock")
-    _allow(ruleset, folder, rights)
+    for folder in folders:
+        _allow(ruleset, folder, rights)
     for device in (f"/dev/{name}" for name in _DEVICES):
         if os.path.exists(device):
             _allow(ruleset, device, rights & (_LANDLOCK_WRITE_FILE | _LANDLOCK_TRUNCATE))

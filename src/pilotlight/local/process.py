@@ -4,6 +4,7 @@ A function sees what it sees on Lambda: the variables of docs.aws.amazon.com/lam
 configuration-envvars.html and those of its settings, not the shell that started the server.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import msgspec
 
 import pilotlight
 from pilotlight import model_version
-from pilotlight.function import s3, url_fetch
+from pilotlight.function import cache, s3, url_fetch
 from pilotlight.function.model import VARIABLE
 from pilotlight.function.runtime import HANDLER, INVOKE_MODE, RECORDS
 from pilotlight.local.isolation import Level
@@ -35,6 +36,7 @@ _PASSED_ON = (  # what a role gives a function on AWS comes from the caller's ow
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_S3",
 )
+_OF_THE_HUB = ("HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN")  # where a model is on it
 
 
 def region() -> str:
@@ -69,7 +71,8 @@ def variables(
     """Every variable of the environment. `folder` is the environment's own: its temporary files go there, unless it
     has a /tmp of its own. `tables` are those that say where its tables are."""
     python = interpreter(function.root)
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    hub = _OF_THE_HUB if any(uri.startswith("hf://") for uri in function.uris) else ()
+    passed = {name: os.environ[name] for name in (*_PASSED_ON, *hub) if name in os.environ}
     streams = {INVOKE_MODE: "RESPONSE_STREAM"} if function.streams else {}
     return {
         **passed,
@@ -88,8 +91,30 @@ def variables(
 
 def settings(function: Function) -> Mapping[str, str]:
     """The variables that the function's own settings make."""
-    model = {VARIABLE: function.model} if function.model else {}
-    return {**model, **_input_variables(function.inputs), **function.environment}
+    models = {
+        f"{VARIABLE}{'_' if name else ''}{name.upper()}": function.fetched.get(model, model)
+        for name, model in function.named_models.items()
+    }
+    return {**models, **_cache_variables(function), **_input_variables(function.inputs), **function.environment}
+
+
+def cache_folder(function: Function) -> str:
+    """Where the function's models are kept on this machine, by its real path; "" where none is fetched."""
+    own = function.cache.folder
+    return os.path.realpath(own if own and os.path.isdir(own) else cache.home()) if function.uris else ""
+
+
+def writable(function: Function) -> tuple[str, ...]:
+    """What its environments may write to as if EFS was mounted there."""
+    models = os.path.join(cache_folder(function), cache.MODELS) if function.uris else ""
+    with contextlib.suppress(OSError):  # a mount that is read-only, say: then it stays so
+        os.makedirs(models, exist_ok=True)
+    return (os.path.realpath(models),) if os.path.isdir(models) else ()
+
+
+def _cache_variables(function: Function) -> Mapping[str, str]:
+    folder, size = cache_folder(function), function.cache.size
+    return {**({cache.VARIABLE: folder} if folder else {}), **({cache.SIZE: str(size)} if folder and size else {})}
 
 
 def _input_variables(inputs: Inputs) -> Mapping[str, str]:
@@ -100,7 +125,10 @@ def _input_variables(inputs: Inputs) -> Mapping[str, str]:
 def _record_variables(function: Function) -> Mapping[str, str]:
     if function.records is None:
         return {}
-    kept = {"model": model_version.of(function.root, function.model), **msgspec.structs.asdict(function.records)}
+    models = (
+        model_version.of(function.root, each, function.fetched.get(each, "")) for each in function.named_models.values()
+    )
+    kept = {"model": ", ".join(filter(None, models)), **msgspec.structs.asdict(function.records)}
     own_loop = function.runtime == "pilotlight"
     return {RECORDS: json.dumps(kept), **({} if own_loop else {HANDLER: function.handler})}
 

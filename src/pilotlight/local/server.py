@@ -12,7 +12,9 @@ import os
 import resource
 import socket
 import sys
+import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,15 +100,21 @@ def load(folders: Sequence[Path]) -> list[Project]:
     return projects
 
 
-async def serve(options: Options, reporter: Reporter) -> None:
-    """Serve until SIGINT or SIGTERM. Raises UsageError before the first request is taken."""
-    projects = load(options.folders)
+Prepare = Callable[[Sequence[Project]], Sequence[Project]]
+"""What is to be done to projects before they are served, which may take minutes: their models."""
+
+
+async def serve(projects: Sequence[Project], options: Options, reporter: Reporter, prepare: Prepare = list) -> None:
+    """Serve them until SIGINT or SIGTERM, and after a reload what `prepare` makes of them.
+
+    Raises UsageError before the first request is taken.
+    """
     _allow_open_files()
     listener = listen(options.host, options.port)
     host = Host(options.isolation)
     try:
         level = await host.level()
-        await Server(projects, options._replace(isolation=level), reporter, host).run(listener)
+        await Server(projects, options._replace(isolation=level), reporter, host, prepare).run(listener)
     finally:
         await host.close()
         listener.close()
@@ -115,8 +123,11 @@ async def serve(options: Options, reporter: Reporter) -> None:
 class Server:
     """See the module."""
 
-    def __init__(self, projects: Sequence[Project], options: Options, reporter: Reporter, host: Host) -> None:
+    def __init__(
+        self, projects: Sequence[Project], options: Options, reporter: Reporter, host: Host, prepare: Prepare
+    ) -> None:
         self._projects = list(projects)
+        self._prepare = prepare
         self._options = options
         self._reporter = reporter
         self._pool = Pool(reporter.function_log, options.memory or machine_memory(), host=host)
@@ -182,11 +193,11 @@ class Server:
         roots = [each.root for each in self._projects]
         try:
             async for changes in watchfiles.awatch(*roots, watch_filter=_IGNORED, step=100, rust_timeout=500):
-                self._reload([Path(path) for _, path in changes])
+                await self._reload([Path(path) for _, path in changes])
         except OSError as error:  # no watch is left, or the file system has none
             self._reporter.refused(ProjectError(f"watching the files: {error}", "start again after a change"))
 
-    def _reload(self, changed: Sequence[Path]) -> None:
+    async def _reload(self, changed: Sequence[Path]) -> None:
         """Load again the services that the files belong to; when one is not right, all stay as they are."""
         stale = {each.root for each in self._projects if any(_belongs(path, each) for path in changed)}
         if not stale:
@@ -198,6 +209,8 @@ class Server:
         except ProjectError as error:
             self._reporter.refused(error)
             return
+        prepared = iter(await _in_thread(self._prepare, [each for each in projects if each.root in stale]))
+        projects = [next(prepared) if each.root in stale else each for each in projects]
         _forget_bytecode(changed)
         self._projects = projects
         renewed = [each for each in projects if each.root in stale]
@@ -223,8 +236,25 @@ def _belongs(path: Path, service: Project) -> bool:
     """
     if not path.is_relative_to(service.root):
         return False
-    models = [service.root / function.model for function in service.functions if function.model]
+    models = [model for function in service.functions for model in function.model_paths]
     return path.suffix == ".py" or path.name == FILE or any(path.is_relative_to(model) for model in models)
+
+
+async def _in_thread(prepare: Prepare, projects: Sequence[Project]) -> Sequence[Project]:
+    """In one that does not keep the server from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Sequence[Project]] = loop.create_future()
+
+    def run() -> None:
+        try:
+            tell = partial(done.set_result, prepare(projects))
+        except BaseException as error:  # which belongs to who waits
+            tell = partial(done.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(lambda: None if done.cancelled() else tell())
+
+    threading.Thread(target=run, daemon=True).start()
+    return await done
 
 
 def _forget_bytecode(changed: Sequence[Path]) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError, UsageError
+from pilotlight.function import cache
 from pilotlight.optimize.progress import Progress
 
 SPECIFICATIONS = Path(__file__).parent / "exporters"
@@ -60,11 +61,7 @@ def python(name: str, progress: Progress) -> Path:
 
 def home() -> Path:
     """Where Pilotlight keeps what can be made again."""
-    if own := os.environ.get("PILOTLIGHT_CACHE"):
-        return Path(own).expanduser().absolute()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared).absolute() / "pilotlight"
-    return Path.home() / ".cache" / "pilotlight"
+    return Path(cache.home())
 
 
 def read(name: str) -> Specification:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -70,8 +72,17 @@ def folder(model: ModelProto, made: Export, source: Path, out: Path, prefer: str
     if data.exists() and not data.stat().st_size:  # nothing is large enough
         data.unlink()
     files = {file.name: file.stat().st_size for file in sorted(out.iterdir())}
-    settings = {**_settings(made, out / FILE), "session": session, "files": files}
+    settings = {**_settings(made, out / FILE), "session": session, "files": files, "sha256": digests(out, files)}
     (out / "model.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each file: who fetches the folder from S3 is told by model.json what it should get."""
+    found = {}
+    for name in names:
+        with (folder / name).open("rb") as opened:
+            found[name] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return found
 
 
 def _settings(made: Export, file: Path) -> dict[str, object]:

@@ -155,5 +155,6 @@ def folder(model: ModelProto | Path, settings: Mapping[str, Any], out: Path, pre
         if data.exists() and not data.stat().st_size:  # nothing is large enough
             data.unlink()
     files = {file.name: file.stat().st_size for file in sorted(out.iterdir())}
-    text = json.dumps({"format": FORMAT, **settings, **session, "files": files}, indent=2, ensure_ascii=False)
+    checked = {"files": files, "sha256": layout.digests(out, files)}
+    text = json.dumps({"format": FORMAT, **settings, **session, **checked}, indent=2, ensure_ascii=False)
     (out / "model.json").write_text(f"{text}\n", encoding="utf-8")
