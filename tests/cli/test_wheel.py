@@ -54,6 +54,8 @@ def test_holds_the_package_and_the_templates(wheel: Path) -> None:
         "pilotlight/templates/sentences/pilotlight.toml",
         "pilotlight/templates/sentences/inference/kim_cnn.py",
         "pilotlight/templates/sentences/train/kim_cnn/train.py",
+        "pilotlight/templates/translation/chinese/words.txt",
+        "pilotlight/templates/translation/inference/translate.py",
         "pilotlight-0.1.0.dist-info/licenses/LICENSE",
         "pilotlight-0.1.0.dist-info/licenses/NOTICE",
     }

@@ -117,10 +117,10 @@ def keys(script: str, name: str) -> set[str]:
 
 
 def test_every_table_has_every_task() -> None:
-    every = set(tasks.TASKS)
-    assert keys("wrappers.py", "WRAPPERS") == keys("checkpoints.py", "HEADS") == every
-    assert set(samples.FIELDS) == every
-    assert set(fidelity.AGREEMENT) == every | set(tasks.PICTURES)
+    every, sequences = set(tasks.TASKS), set(tasks.SEQUENCES)
+    assert keys("wrappers.py", "WRAPPERS") == every
+    assert keys("checkpoints.py", "HEADS") == set(samples.FIELDS) == every | sequences
+    assert set(fidelity.AGREEMENT) == every | sequences | set(tasks.PICTURES)
     assert {*fidelity.ANSWERING, *fidelity.VECTORS} == every
 
 

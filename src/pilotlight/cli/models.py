@@ -18,6 +18,7 @@ from pilotlight.local import process
 from pilotlight.optimize import tasks
 from pilotlight.project import Function, Project
 
+_KNOWN = (*tasks.TASKS, *tasks.SEQUENCES)  # those that need no samples of one's own
 _OF_TAGS = {"sentence-similarity": "sentence-embedding"}  # of what the hub calls otherwise
 _OF_CLASSES = {
     "ForQuestionAnswering": "question-answering",
@@ -92,10 +93,10 @@ def _task(uri: str, about: Mapping[str, Any]) -> str:
     classes = (about.get("config") or {}).get("architectures") or [""]
     of_class = next((task for end, task in _OF_CLASSES.items() if str(classes[0]).endswith(end)), "")
     for task in (_OF_TAGS.get(tag, tag), of_class):
-        if task in tasks.TASKS:
+        if task in _KNOWN:
             return task
     said = f", and the hub says {tag}" if tag else ""
-    hint = f"set task to one of {', '.join(tasks.TASKS)}, or optimize = false where the repository holds a model folder"
+    hint = f"set task to one of {', '.join(_KNOWN)}, or optimize = false where the repository holds a model folder"
     raise UsageError(f"optimising {uri}: what it is for is not known{said}", hint)
 
 

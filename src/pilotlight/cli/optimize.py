@@ -16,6 +16,8 @@ from pilotlight.optimize import tasks
 from pilotlight.optimize.progress import Progress
 from pilotlight.values import Timing
 
+OF_PICTURES = ("form", "preprocess", "labels", "size", "resample", "fit", "resize")
+
 
 @click.command(
     epilog=output.examples(
@@ -25,11 +27,16 @@ from pilotlight.values import Timing
         "pilotlight optimize ./my-reader --task question-answering --out models/qa --samples dev.jsonl --max-loss 0.3",
         "pilotlight optimize xception.keras --task image-classification --preprocess inception --resample nearest"
         " --samples photos --labels labels.txt --out models/clothing",
+        "pilotlight optimize hf://Helsinki-NLP/opus-mt-en-zh --task translation --out models/en-zh",
         "pilotlight optimize saved_model --task image-classification --format tflite --samples photos --out m",
     )
 )
 @click.argument("source")
-@click.option("--task", required=True, help=f"What the model is for: {', '.join([*tasks.TASKS, *tasks.PICTURES])}.")
+@click.option(
+    "--task",
+    required=True,
+    help=f"What the model is for: {', '.join([*tasks.TASKS, *tasks.PICTURES, *tasks.SEQUENCES])}.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The model folder to write.")
 @click.option(
     "--samples",
@@ -150,16 +157,26 @@ def _chosen(task: str, common: dict[str, Any], pictures: dict[str, Any]) -> tupl
         return of_pictures, of_pictures.Options(**common, format=pictures.pop("form"), **pictures)
 
     pipeline = of_texts(task)
+    _refuse_pictures(task)
+    return pipeline, pipeline.Options(**common)
+
+
+def _refuse_pictures(task: str) -> None:
+    """UsageError for options of pictures."""
     context = click.get_current_context()
-    given = [name for name in pictures if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    given = [name for name in OF_PICTURES if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
         name = "format" if given[0] == "form" else given[0]
         raise UsageError(f"--{name} is for pictures, and {task} reads texts", "leave it out, or choose another --task")
-    return pipeline, pipeline.Options(**common)
 
 
 def of_texts(task: str) -> Any:
     """The pipeline of a task that reads texts."""
+    if task in tasks.SEQUENCES:
+        from pilotlight.optimize.sequences import pipeline as of_sequences
+
+        return of_sequences
+
     from pilotlight.optimize import pipeline  # what it brings along is not for the start of every other command
 
     tasks.find(task)

@@ -39,6 +39,7 @@ AGREEMENT = {
     "text-classification": 0.95,
     "text-generation": 0.8,
     "image-classification": 0.95,
+    "translation": 0.8,
     **dict.fromkeys(VECTORS, 0.98),
 }
 """The least agreement by default; docs/decisions/0008-how-models-are-optimised.md says why."""
@@ -46,6 +47,7 @@ METRICS: Mapping[str, Mapping[str, Callable[[Sequence[str], Sequence[Sequence[st
     "question-answering": {"exact_match": metrics.exact_match, "f1": metrics.f1},
     "text-classification": {"accuracy": metrics.accuracy},
     "image-classification": {"accuracy": metrics.accuracy},
+    "translation": {"chrf": metrics.chrf},
 }
 
 
@@ -65,7 +67,7 @@ class Comparison:
     difference: Difference
     agreement: float
     """Share of samples with the same answer; for vectors the smallest cosine; for generated text the share of it that
-    is the same, up to where the two part."""
+    is the same, up to where the two part; for translations the chrF of one to the other."""
     differing: int
     """The sample that agrees least."""
     before: Mapping[str, float]
@@ -164,6 +166,8 @@ def _shares(before: Stage, after: Stage, task: str) -> list[float]:
     pairs = zip(before.answers, after.answers, strict=True)
     if task in VECTORS:
         return outputs.cosines(before.outputs, after.outputs)
+    if task == "translation":
+        return [metrics.chrf([after], [[before]]) / 100 for before, after in pairs]
     if task == "text-generation":
         return [_common(one, other) for one, other in pairs]
     return [float(one == other) for one, other in pairs]

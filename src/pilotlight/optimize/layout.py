@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -51,13 +51,18 @@ def _move(tensor: TensorProto, data: BinaryIO) -> None:
     if len(content) < SMALLEST:
         return
     data.write(b"\0" * (-data.tell() % ALIGNMENT))
-    entries = {"location": DATA, "offset": data.tell(), "length": len(content)}
+    place = {"offset": data.tell(), "length": len(content)}
     data.write(content)
+    outside(tensor, place)
+
+
+def outside(tensor: TensorProto, place: Mapping[str, int]) -> None:
+    """What the tensor holds is at that `offset` of the data file, `length` bytes."""
     name, kind, shape = tensor.name, tensor.data_type, tuple(tensor.dims)
     tensor.Clear()
     tensor.name, tensor.data_type, tensor.data_location = name, kind, tensor.EXTERNAL
     tensor.dims.extend(shape)
-    for key, value in entries.items():
+    for key, value in {"location": DATA, **place}.items():
         tensor.external_data.add(key=key, value=str(value))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pilotlight
 from pilotlight.function import litert
 from pilotlight.function.ort import find_library
-from pilotlight.optimize.tasks import PICTURES
+from pilotlight.optimize.tasks import PICTURES, SEQUENCES
 
 if TYPE_CHECKING:
     from pilotlight.optimize.fidelity import Gate
@@ -116,7 +116,7 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     disk = before["bytes"] / 1e6, (after["bytes"] + after["runtime_bytes"]) / 1e6
     return [
         row(
-            f"cold start, process to first output of the graph, {_tokenizer(report)}",
+            f"cold start, process to first {_first(report)}, {_tokenizer(report)}",
             before["cold_ms"],
             after["cold_ms"],
             "ms",
@@ -126,10 +126,16 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     ]
 
 
+def _first(report: Mapping[str, Any]) -> str:
+    return "translation" if report["task"] in SEQUENCES else "output of the graph"
+
+
 def _tokenizer(report: Mapping[str, Any]) -> str:
     """Of transformers the tokenizer is loaded with the model; the finished model is timed without."""
     if report["task"] in PICTURES:
         return "decoding not included"
+    if report["task"] in SEQUENCES:
+        return "tokenizer included after only"
     return "tokenizer loaded before only" if report["source"]["kind"] == "transformers" else "tokenizer not included"
 
 
@@ -143,6 +149,9 @@ def fidelity_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("smallest cosine", f"{fp32['cosine']:.5f}", f"{difference['cosine']:.5f}"),
         ("agreement", "", f"{final['agreement']:.3f}"),
     ]
+    if tokens := report["fidelity"].get("tokens"):
+        said = ", ".join(f"{same} of {tokens['of']} with {beams} beams" for beams, same in tokens["equal"].items())
+        found.append(("the same tokens", said, ""))
     measures = final["before"].items()
     return found + [(name, f"{value:.2f}", f"{final['after'][name]:.2f}") for name, value in measures]
 

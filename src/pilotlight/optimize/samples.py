@@ -25,6 +25,7 @@ FIELDS = {
     "sentence-embedding": ("text",),
     "feature-extraction": ("text",),
     "text-generation": ("prompt",),
+    "translation": ("text",),
 }
 LONGEST = 384
 """Tokens of a sample at most, where the model does not take fewer: what does not fit is cut off."""

@@ -5,7 +5,9 @@ in `exporters/scripts/wrappers.py`, on the model that `HEADS` of `checkpoints.py
 its entry in `samples.FIELDS`, a file of bundled samples, and in `fidelity.AGREEMENT`; one that does not give vectors
 answers by its entry in `fidelity.ANSWERING`. `tests/optimize/test_source.py` asks for all of these.
 
-Tasks that read pictures are a kind of their own, `PICTURES`: their scripts are `exporters/scripts/picture_*.py`.
+Tasks that read pictures are a kind of their own, `PICTURES`: their scripts are `exporters/scripts/picture_*.py`. So are
+those of an encoder and a decoder, `SEQUENCES`: their graphs are built from the weights, which
+`exporters/scripts/sequences.py` reads.
 """
 
 from collections.abc import Mapping
@@ -63,11 +65,15 @@ PICTURES: Mapping[str, Task] = MappingProxyType(
     }
 )
 """Those that read pictures: `pictures.pipeline` is theirs."""
+SEQUENCES: Mapping[str, Task] = MappingProxyType(
+    {"translation": Task("translation", "says a text in another language", (IDS, MASK), {"best": 2, "places": 2})}
+)
+"""Those that turn a text into a text by an encoder and a decoder: `sequences.pipeline` is theirs."""
 
 
 def find(name: str) -> Task:
     """The task of that name; UsageError, with the nearest name, when there is none."""
-    every = {**TASKS, **PICTURES}
+    every = {**TASKS, **PICTURES, **SEQUENCES}
     if task := every.get(name):
         return task
     near = get_close_matches(name, every, 1)

@@ -184,7 +184,7 @@ def reference(source: Source, task: Task, feeds: Path, out: Path, progress: Prog
         done = worker.run(python, answer, progress)
         starts = progress.each("cold starts of the original", range(COLD_STARTS))
         cold = statistics.median(_cold(python, {**job, "do": "first"}, progress) for _ in starts)
-    return Reference(cold, done["warm_ms"], done["framework_bytes"] + sum(_weights(source)))
+    return Reference(cold, done["warm_ms"], done["framework_bytes"] + sum(weight_files(source)))
 
 
 def _original(source: Source, task: Task, folder: Path, progress: Progress) -> tuple[Path, dict[str, Any]]:
@@ -213,7 +213,7 @@ def _cold(python: Path, job: Mapping[str, Any], progress: Progress) -> float:
     return (float(worker.run(python, job, progress)["at"]) - start) * 1000
 
 
-def _weights(source: Source) -> Iterable[int]:
+def weight_files(source: Source) -> Iterable[int]:
     """The bytes of each file that holds weights."""
     if source.kind == "pt2":
         return [source.path.stat().st_size]

@@ -20,6 +20,7 @@ WORK = {
     **{"fetch": "hub", "export": "tracing", "answer": "timing", "first": "timing"},
     **{"picture_export": "picture_keras", "picture_facts": "picture_keras", "picture_program": "picture_program"},
     **dict.fromkeys(("picture_answers", "picture_first"), "picture_answers"),
+    **dict.fromkeys(("sequence_export", "sequence_answers", "sequence_first"), "sequences"),
 }
 PR_SET_PDEATHSIG = 1  # prctl(2)
 

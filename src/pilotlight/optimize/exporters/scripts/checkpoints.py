@@ -15,6 +15,7 @@ HEADS = {
     "sentence-embedding": transformers.AutoModel,
     "feature-extraction": transformers.AutoModel,
     "text-generation": transformers.AutoModelForCausalLM,
+    "translation": transformers.AutoModelForSeq2SeqLM,
 }
 POOLER = "pooler."  # a layer that `AutoModel` has and none of its tasks reads
 SHOWN = 6

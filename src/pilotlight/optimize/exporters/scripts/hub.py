@@ -13,6 +13,7 @@ NEEDED = {
     *("config.json", "generation_config.json", "README.md"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
+    *("source.spm", "target.spm", "target_vocab.json"),
     *("modules.json", "sentence_bert_config.json", "1_Pooling/config.json"),
 }
 SAFETENSORS = ("model", ".safetensors", "model.safetensors.index.json")
