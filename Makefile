@@ -10,7 +10,8 @@ serve: .venv/installed  ## serve every example at 127.0.0.1:$(PORT)
 test: .venv-dev/installed  ## everything that needs nothing beyond pip
 	.venv-dev/bin/pytest -n auto
 
-test-system: .venv-train/installed tests/dynalite/installed  ## what needs system packages (chromium, npm) and torch too
+test-system: .venv-train/installed tests/dynalite/installed  ## what needs system packages, those of .ci/run, and torch too
+	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
 	.venv-train/bin/pytest -m system
 
 check: .venv-dev/installed  ## style and types
@@ -35,6 +36,9 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/pictures.py
 	.venv-train/bin/python benchmarks/vision.py
 	.venv-train/bin/python benchmarks/cache.py
+	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
+	.venv-train/bin/python benchmarks/container_start.py
+	.venv-train/bin/python benchmarks/build.py
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py
@@ -61,9 +65,10 @@ clean:
 	touch $@
 
 # Torch comes last, held to what is there: the CPU build where pip finds it, else the package index's own.
-.venv-train/installed: requirements/dev.txt requirements/train.txt pyproject.toml
+.venv-train/installed: requirements/dev.txt requirements/samples.txt requirements/train.txt pyproject.toml
 	$(PYTHON) -m venv .venv-train
 	.venv-train/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/dev.txt
+	.venv-train/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/samples.txt
 	.venv-train/bin/pip install $(PIP_FLAGS) --constraint requirements/train.txt --editable '.[train]'
 	touch $@
 

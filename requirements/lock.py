@@ -46,7 +46,19 @@ if __name__ == "__main__":
     extras = ("--extra", "onnx")
     unused = without(*UNUSED, *UNUSED_BY_TOKENIZERS)
     compile_lock("serve", "--generate-hashes", *extras, "--extra", "text", "--extra", "image", *unused)
-    compile_lock("dev", "--generate-hashes", *extras, "--extra", "optimize", "--extra", "test", "--extra", "check")
+    compile_lock(
+        "dev",
+        "--generate-hashes",
+        *extras,
+        "--extra",
+        "build",
+        "--extra",
+        "optimize",
+        "--extra",
+        "test",
+        "--extra",
+        "check",
+    )
     compile_lock("samples", "--generate-hashes", "--no-deps", source="-", text=SAMPLES)
     compile_lock("train", "--extra", "train")  # used as constraints: a CPU build of torch needs none of CUDA
     for path in sorted(EXPORTERS.glob("*.toml")):

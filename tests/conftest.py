@@ -19,6 +19,8 @@ import pytest
 from pilotlight import project
 from pilotlight.project import Project
 
+pytest_plugins = ["system_parts"]
+
 MakeService = Callable[..., Project]
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a deadline would measure the neighbours

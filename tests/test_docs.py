@@ -14,7 +14,18 @@ import pytest
 
 import http_servers
 from conftest import RunningServer, png
-from pilotlight.settings import Cache, Cors, FunctionSettings, Inputs, Records, Settings, Table, Throttle, UsagePlan
+from pilotlight.settings import (
+    Build,
+    Cache,
+    Cors,
+    FunctionSettings,
+    Inputs,
+    Records,
+    Settings,
+    Table,
+    Throttle,
+    UsagePlan,
+)
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", "benchmarks", "docs", "examples", "requirements", "src", "tests")
@@ -174,10 +185,10 @@ def test_every_setting_is_documented() -> None:
     documented = set(re.findall(r"^### `(\w+)`$", page, re.M))
     fields = {
         name
-        for table in (Settings, Cors, UsagePlan, Table, Inputs, Records, Cache, FunctionSettings, Throttle)
+        for table in (Settings, Cors, UsagePlan, Table, Inputs, Records, Cache, Build, FunctionSettings, Throttle)
         for name in table.__struct_fields__
     }
-    assert documented == fields - {"cors", "usage_plans", "inputs", "cache", "defaults", "functions"}
+    assert documented == fields - {"cors", "usage_plans", "inputs", "cache", "build", "defaults", "functions"}
 
 
 def test_no_file_names_a_machine_or_a_package_index() -> None:

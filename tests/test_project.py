@@ -5,7 +5,7 @@ import pytest
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import Function, Project, Route, check_routes, load, parse_route
-from pilotlight.settings import Cache, Cors, Inputs, Records, Table, Throttle, UsagePlan
+from pilotlight.settings import Build, Cache, Cors, Inputs, Records, Table, Throttle, UsagePlan
 
 HANDLER = "def handler(event, context):\n    return event\n"
 
@@ -58,6 +58,7 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
                 cache=Cache(),
                 install="",
                 runtime="pilotlight",
+                package="auto",
                 idle=300.0,
                 defect="",
                 hint="",
@@ -67,6 +68,7 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
         stage="",
         usage_plans={},
         tables={},
+        build=Build(),
     )
 
 
@@ -113,6 +115,12 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         max_age = 3600
         credentials = true
 
+        [build]
+        python = "3.14"
+        architecture = "arm64"
+        exclude = ["*.csv"]
+        base_image = "scratch"
+
         [defaults]
         handler = "predict"
         memory = 2048
@@ -132,6 +140,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         task = "translation"
         install = "make shared"
         runtime = "awslambdaric"
+        package = "zip"
         idle = 60
 
         [functions.caption]
@@ -157,6 +166,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         task = "question-answering"
         install = "pilotlight optimize hf://org/caption"
         runtime = "pilotlight"
+        package = "image"
         idle = 0.5
     """
     folder = service(tmp_path / "service", toml, caption="answer = print\n", clothing="from shop import predict\n")
@@ -200,6 +210,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 cache=Cache(folder="/mnt/models", size=2048),
                 install="pilotlight optimize hf://org/caption",
                 runtime="pilotlight",
+                package="image",
                 idle=0.5,
                 defect="",
                 hint="",
@@ -236,6 +247,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 cache=Cache(folder="/mnt/models", size=2048),
                 install="make shared",
                 runtime="awslambdaric",
+                package="zip",
                 idle=60.0,
                 defect="",
                 hint="",
@@ -260,6 +272,7 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
             "images": Table(key="url", table="vision-images", expires="until"),
             "labels": Table(store="dynamodb", table="labels-2026"),
         },
+        build=Build(python="3.14", architecture="arm64", exclude=("*.csv",), base_image="scratch"),
     )
 
 

@@ -130,7 +130,8 @@ REFUSED = {
     ),
     "key-like-a-message": (
         "{folder}/pilotlight.toml: cors - at `$.defaults`: there is no such setting",
-        "the settings here are name, stage, cors, usage_plans, tables, inputs, records, cache, defaults, functions",
+        "the settings here are name, stage, cors, usage_plans, tables, inputs, records, cache, build, defaults, "
+        "functions",
     ),
     "key-misspelt": (
         "{folder}/pilotlight.toml: functions.qa.memroy: there is no such setting",
@@ -211,6 +212,14 @@ REFUSED = {
     "records-in-a-table-with-another-key": (
         '{folder}/pilotlight.toml: tables.records.key: it is the table of records, where this is "primary_key"',
         "leave it out, or give a table of your own another name",
+    ),
+    "build-for-an-old-python": (
+        '{folder}/pilotlight.toml: build.python: expected one of 3.12, 3.13, 3.14, got "3.11"',
+        "did you mean '3.14'?",
+    ),
+    "package-misspelt": (
+        '{folder}/pilotlight.toml: functions.qa.package: expected one of auto, zip, image, got "zipp"',
+        "did you mean 'zip'?",
     ),
     "records-misspelt": (
         "{folder}/pilotlight.toml: records.redacted: there is no such setting",

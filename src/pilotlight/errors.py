@@ -14,6 +14,9 @@
     │       └── CacheError       the folder that models are kept in is full, or cannot be written
     ├── OptimizeError            a model cannot be optimised (exit code 1)
     │   └── FidelityError        the optimised model does not answer as the original does
+    ├── BuildError               a package cannot be made (exit code 1)
+    │   ├── RequirementError     requirements conflict, or have no wheel for the target
+    │   └── PackageTooLarge      Lambda takes no package of that size; the hint says what is large in it
     ├── VectorError              word vectors are broken, or not what was expected (exit code 1)
     ├── TableError               a table, or its store, cannot do what was asked (exit code 1)
     │   ├── ItemError            the store takes no such item or key
@@ -24,6 +27,11 @@
     ├── ObjectError              an object of S3 cannot be read, by no fault of who named it (exit code 1)
     │   ├── ObjectRefused        S3 does not let these credentials read it, or there are none
     │   └── ObjectUnreachable    S3 gave no answer
+    ├── ImageError               an image, a layer or a registry is not as it has to be (exit code 1)
+    │   ├── ImageNotFound        the registry has no such image or repository
+    │   ├── RegistryRefused      the registry does not let these credentials do this, or there are none
+    │   ├── RegistryThrottled    the registry asked to wait for longer than we do
+    │   └── RegistryUnreachable  the registry gave no answer, broke off or failed, again and again
     └── InvokeError              a call that never reached a function (exit code 1)
         ├── NotFound             no function of that name
         ├── Throttled            the function's concurrency, or its requests of this second, are used up
@@ -101,6 +109,18 @@ class FidelityError(OptimizeError):
     """The optimised model does not answer as the original does, by the thresholds that were set."""
 
 
+class BuildError(PilotlightError):
+    """A package of a function cannot be made."""
+
+
+class RequirementError(BuildError):
+    """Requirements conflict, or one has no wheel for the target."""
+
+
+class PackageTooLarge(BuildError):
+    """Lambda takes no package of that size; the hint says what is large in it."""
+
+
 class VectorError(PilotlightError):
     """A file or an item of word vectors is broken, or not what was expected."""
 
@@ -139,6 +159,26 @@ class ObjectRefused(ObjectError):
 
 class ObjectUnreachable(ObjectError):
     """S3 gave no answer, or broke off, or asked to wait and went on doing so."""
+
+
+class ImageError(PilotlightError):
+    """An image, one of its layers, or what a registry says of them is not as it has to be."""
+
+
+class ImageNotFound(ImageError):
+    """The registry has no such image, or no such repository."""
+
+
+class RegistryRefused(ImageError):
+    """The registry does not let these credentials do this, or there are none."""
+
+
+class RegistryThrottled(ImageError):
+    """The registry asked to wait, and went on doing so."""
+
+
+class RegistryUnreachable(ImageError):
+    """The registry gave no answer, broke off or failed, and went on doing so."""
 
 
 class InvokeError(PilotlightError):

@@ -26,11 +26,13 @@ from pilotlight.route import Route as Route
 from pilotlight.route import parse_route as parse_route
 from pilotlight.settings import (
     FILE,
+    Build,
     Cache,
     Cors,
     Front,
     FunctionSettings,
     Inputs,
+    Package,
     Records,
     Runtime,
     Settings,
@@ -87,6 +89,7 @@ class Function(Struct, frozen=True, kw_only=True):
     cache: Cache
     install: str
     runtime: Runtime
+    package: Package
     idle: float
     defect: str
     hint: str
@@ -121,16 +124,21 @@ class Function(Struct, frozen=True, kw_only=True):
         return tuple(self.root / each for each in found if not is_uri(each))
 
     @property
+    def missing(self) -> tuple[Path, ...]:
+        """Those of `model_paths` where no model is."""
+        return tuple(path for path in self.model_paths if not _is_model(path))
+
+    @property
     def is_installed(self) -> bool:
         """Whether the models are there that the function names and does not fetch."""
-        return not self.unmade and all(map(_is_model, self.model_paths))
+        return not self.unmade and not self.missing
 
     @property
     def how_to_install(self) -> str:
         """The one command that installs the model, or where to put it, or what else to do."""
         if self.unmade:
             return self.hint
-        missing = [path for path in self.model_paths if not _is_model(path)]
+        missing = self.missing
         where = missing[0].relative_to(self.root) if missing else self.model
         return f"install it with: {self.install}" if self.install else f"put it at {where}"
 
@@ -163,6 +171,7 @@ class Project(Struct, frozen=True, kw_only=True):
     stage: str
     usage_plans: Mapping[str, UsagePlan]
     tables: Mapping[str, Table]
+    build: Build
 
 
 def load(folder: Path) -> Project:
@@ -184,6 +193,7 @@ def load(folder: Path) -> Project:
         stage=settings.stage or "",
         usage_plans=settings.usage_plans,
         tables=tables,
+        build=settings.build or Build(),
     )
     check_routes([project])
     return project
@@ -267,6 +277,7 @@ def _function(
         cache=project.cache or Cache(),
         install=settings.install,
         runtime=settings.runtime,
+        package=settings.package,
         idle=settings.idle,
         defect=source.defect,
         hint=source.hint,

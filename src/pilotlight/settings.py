@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pilotlight import limits
+from pilotlight.settings_parts import Build as Build
 from pilotlight.settings_parts import Cache as Cache
 from pilotlight.settings_parts import Inputs as Inputs
 from pilotlight.settings_parts import Records as Records
@@ -24,6 +25,7 @@ FILE = "pilotlight.toml"
 Front = Literal["http", "rest", "url"]
 Runtime = Literal["pilotlight", "awslambdaric"]
 Period = Literal["DAY", "WEEK", "MONTH"]
+Package = Literal["auto", "zip", "image"]
 CorsMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"]
 
 
@@ -281,6 +283,10 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "The loop that asks Lambda for events: Pilotlight's own, or the one that AWS publishes.", "awslambdaric"
         ),
     ] = "pilotlight"
+    package: Annotated[
+        Package,
+        setting("What Lambda gets; auto: a zip where all fits in one, else an image.", "image"),
+    ] = "auto"
     idle: Annotated[
         float,
         Meta(ge=0, le=86_400),
@@ -345,6 +351,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     inputs: Inputs | UnsetType = UNSET
     records: Records | UnsetType = UNSET
     cache: Cache | UnsetType = UNSET
+    build: Build | UnsetType = UNSET
     defaults: Defaults | UnsetType = UNSET
     functions: Annotated[
         dict[str, FunctionSettings],

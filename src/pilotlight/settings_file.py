@@ -19,6 +19,7 @@ from pilotlight.settings import (
     MODEL_KEY,
     TABLE_NAME,
     VARIABLE_NAME,
+    Build,
     Cache,
     Cors,
     Defaults,
@@ -46,6 +47,7 @@ _PLACES: dict[str, type[Struct]] = {
     "in [inputs]": Inputs,
     "in [records]": Records,
     "in [cache]": Cache,
+    "in [build]": Build,
 }
 
 # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: these cannot be set in a function's configuration
@@ -116,6 +118,7 @@ def decode(file: Path, raw: Mapping[str, object]) -> Settings:
     _check_inputs(file, _convert(file, "inputs", raw.get("inputs", {}), Inputs))
     _convert(file, "records", raw.get("records", {}), Records)
     _convert(file, "cache", raw.get("cache", {}), Cache)
+    _convert(file, "build", raw.get("build", {}), Build)
     _check_function(file, "defaults", raw.get("defaults", {}), Defaults)
     for name, table in functions.items():
         _check_function(file, f"functions.{name}", table, FunctionSettings)

@@ -1,4 +1,4 @@
-"""Parts of `settings`: how a setting is described, and [tables.NAME], [inputs], [records] and [cache]."""
+"""Parts of `settings`: how a setting is described, and [tables.NAME], [inputs], [records], [cache] and [build]."""
 
 from typing import Annotated, Literal
 
@@ -131,3 +131,32 @@ class Cache(Struct, frozen=True, forbid_unknown_fields=True):
             20_480,
         ),
     ] = 0
+
+
+class Build(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `pilotlight build` makes packages for, and of what."""
+
+    python: Annotated[
+        Literal["3.12", "3.13", "3.14"],
+        setting("The Python of Lambda's that runs the functions.", "3.14"),
+    ] = "3.13"
+    architecture: Annotated[
+        Literal["x86_64", "arm64"],
+        setting("The processors that the functions run on.", "arm64"),
+    ] = "x86_64"
+    exclude: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        setting(
+            "Files of the project that are left out of packages, as patterns of .gitignore; one that begins with ! is "
+            "taken in again. A file .pilotlightignore, one pattern a line, says the same.",
+            ["notebooks/", "*.csv", "!labels.csv"],
+        ),
+    ] = ()
+    base_image: Annotated[
+        str,
+        setting(
+            "The image that images of functions begin with, in any registry. Without it: AWS's own of that Python, "
+            "public.ecr.aws/lambda/python.",
+            "registry.example.com/lambda/python:3.13",
+        ),
+    ] = ""

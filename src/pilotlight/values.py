@@ -3,8 +3,8 @@
 Ships to Lambda: imports next to nothing.
 """
 
-from collections.abc import AsyncIterator, Awaitable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -64,6 +64,29 @@ class Invoke(Protocol):
     """
 
     def __call__(self, call: Call, /) -> Awaitable[Result]: ...
+
+
+class Artifact(NamedTuple):
+    """A function's package, as it is deployed.
+
+    `kind` is Lambda's PackageType in lower case. `location` is a zip's or a layout's path, or the reference of an image
+    in a registry, with its digest. `digest` is "sha256:...", of the zip's bytes or of the image's manifest; `size` what
+    is uploaded, `unpacked` what Lambda unpacks, in bytes. `runtime` ("python3.13"), `architecture` and `handler` are
+    Lambda's own words; the handler of an image is the argument of its command. `environment` are the variables that the
+    settings and the package itself ask for; the tables' are known when they are there.
+    """
+
+    service: str
+    function: str
+    kind: Literal["zip", "image"]
+    location: str
+    digest: str
+    size: int
+    unpacked: int
+    runtime: str
+    architecture: str
+    handler: str
+    environment: Mapping[str, str]
 
 
 class Timing(NamedTuple):

@@ -10,11 +10,9 @@ import asyncio
 import base64
 import contextlib
 import http.client
-import importlib.util
 import io
 import json
 import os
-import platform
 import re
 import signal
 import socket
@@ -32,6 +30,7 @@ import uvloop
 from conformance_cases import Answer, Case
 
 from conftest import write
+from emulator import emulator
 from pilotlight import project
 from pilotlight.errors import PayloadTooLarge
 from pilotlight.local.pool import Pool
@@ -145,15 +144,6 @@ def awslambdaric(case: Case, folder: Path) -> Seen:
 
 
 # the runtime interface emulator
-
-
-def emulator() -> Path:
-    """Of this machine's architecture, from the wheel of aws-sam-cli."""
-    spec = importlib.util.find_spec("samcli")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
-    return Path(spec.submodule_search_locations[0]) / "local" / "rapid" / f"aws-lambda-rie-{machine}"
 
 
 @contextlib.contextmanager

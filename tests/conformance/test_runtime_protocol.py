@@ -310,6 +310,14 @@ def test_workers_go_on_when_one_ends(tmp_path: Path, loop: str) -> None:
         assert process.wait(60) == {"pilotlight": 3, "awslambdaric": 0}[loop]
 
 
+def test_records_that_have_no_table_are_an_init_error(tmp_path: Path) -> None:
+    source = "def handler(event, context):\n    return 1\n"
+    with running(tmp_path, LOOPS["pilotlight"], source, PILOTLIGHT_RECORDS="{}") as (other, process):
+        assert process.wait(60) == 1
+        request = other.next()
+        assert (request.path, request.error_type) == ("init/error", "TableError")
+
+
 @both
 def test_an_init_that_fails_ends_all_workers(tmp_path: Path, loop: str) -> None:
     """The Runtime API takes the first report and refuses those of the others."""

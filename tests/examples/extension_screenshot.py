@@ -13,8 +13,8 @@ from extension_browser import EXTENSION, ORIGIN, ExtensionBrowser, launched
 from PIL import Image
 from playwright.sync_api import expect
 
-TEXT = "The committee postponed its decision on the new library until the architects had submitted a revised budget."
-LEVEL = 3
+TEXT = "My brother works in a hospital. Where is the library? I would like a cup of tea."
+LEVEL = 0
 WIDTH = 322  # of the popup, pixels
 GAP = 16
 

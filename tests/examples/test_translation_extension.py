@@ -275,8 +275,8 @@ def test_the_level_is_kept_and_sent(popup: Ask, front: HttpServer) -> None:
     slider.focus()
     for _ in range(3):
         page.keyboard.press("ArrowLeft")
-    expect(page.locator("#level")).to_have_text("HSK 3, 598 words")
-    expect(slider).to_have_attribute("aria-valuetext", "HSK 3, 598 words")
+    expect(page.locator("#level")).to_have_text("HSK 3, 595 words")
+    expect(slider).to_have_attribute("aria-valuetext", "HSK 3, 595 words")
     assert page.evaluate("chrome.storage.sync.get()") == {"difficulty": 2}
     again = popup("open")
     expect(again.get_by_role("slider")).to_have_value("2")

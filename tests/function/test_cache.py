@@ -254,6 +254,23 @@ def test_a_revision_that_is_not_there(hub: FakeHub) -> None:
         fetch("hf://org/name@v9")
 
 
+def test_the_tokenizer_of_a_translator_is_fetched(hub: FakeHub) -> None:
+    hub.add("org/en-zh", {"model.onnx": WEIGHTS, "pieces.bin": b"pieces", "pytorch_model.bin": b"weights"})
+    assert sorted(os.listdir(fetch("hf://org/en-zh"))) == ["model.onnx", "pieces.bin"]
+
+
+@pytest.mark.parametrize(
+    ("names", "holds"),
+    [
+        ({"model.onnx"}, True),
+        ({"encoder/model.onnx", "encoder/model.json"}, True),
+        ({"config.json", "model.safetensors", "onnx/model.onnx", "onnx/model_quantized.onnx"}, False),
+    ],
+)
+def test_what_holds_a_model(names: set[str], holds: bool) -> None:
+    assert hub_client.holds_model(names) is holds
+
+
 @pytest.mark.parametrize("said", [b"<html>", b"[]", b'{"sha": "main", "siblings": []}', b'{"sha": "%s"}' % (b"a" * 40)])
 def test_what_is_no_hub(hub: FakeHub, said: bytes) -> None:
     hub.on_api = lambda request: answer(200, said)

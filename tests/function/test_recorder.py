@@ -225,6 +225,13 @@ def test_a_record_that_is_stored_before_its_answer_is_not_in_the_log(log: Path) 
     assert log.read_bytes() == b'pilotlight.record two 1/1 |{"primary_key":{"S":"two"}}|\n'
 
 
+def test_where_records_go_has_to_be_said() -> None:
+    with pytest.raises(TableError, match=r"^recording invocations: PILOTLIGHT_TABLE_RECORDS is not set$") as refused:
+        records.make({"PILOTLIGHT_RECORDS": "{}"})
+    hint = "set it to dynamodb://TABLE?key=primary_key&expires=expires, or unset PILOTLIGHT_RECORDS"
+    assert refused.value.hint == hint
+
+
 def test_what_cannot_be_recorded_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert records.guarded("5d2f", lambda: [][0]) is None
     assert capsys.readouterr().err == "[ERROR] recording 5d2f: IndexError: list index out of range\n"

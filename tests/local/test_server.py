@@ -627,7 +627,7 @@ def refuses(server: RunningServer) -> bool:
     """Whether it takes no connections any more."""
     try:
         connect(server).close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or taken by a listener that closes
         return True
     return False
 

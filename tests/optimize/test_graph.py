@@ -1,5 +1,6 @@
 """The fused graph gives what the plain one gives; the weights lie where ONNX Runtime maps them."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -77,6 +78,10 @@ def test_the_folder_is_loaded_as_it_lies(plain: Path, fused: onnx.ModelProto, tm
         "session": session[prefer],
         "files": {
             name: (tmp_path / "made" / name).stat().st_size
+            for name in ("model.onnx", "model.onnx.data", "tokenizer.json")
+        },
+        "sha256": {
+            name: hashlib.sha256((tmp_path / "made" / name).read_bytes()).hexdigest()
             for name in ("model.onnx", "model.onnx.data", "tokenizer.json")
         },
     }

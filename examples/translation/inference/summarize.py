@@ -39,7 +39,8 @@ def handler(article: str, sentences: int = 3) -> Summary:
     """Summarize an English article in at most that many of its own sentences."""
     if sentences < 1:
         raise InputError(("sentences", f"expected 1 or more, got {sentences}"))
-    found = spans(well_formed("article", article, LONGEST))
+    cut = spans(well_formed("article", article, LONGEST))
+    found = [span for span in cut if any(map(str.isalnum, article[slice(*span)]))]  # not of invisible characters alone
     if not found:
         raise InputError(("article", "must not be empty"))
     if len(found) > MOST:

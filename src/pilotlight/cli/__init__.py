@@ -7,6 +7,7 @@ import click
 import pilotlight
 from pilotlight.cli import output
 from pilotlight.cli.bench import bench
+from pilotlight.cli.build import build
 from pilotlight.cli.cache import cache
 from pilotlight.cli.completion import completion
 from pilotlight.cli.invoke import invoke
@@ -31,7 +32,7 @@ def cli() -> None:
     """A Python function with a model becomes an HTTP inference API: on this machine as on AWS Lambda."""
 
 
-for command in (new, serve, invoke, optimize, cache, records, vectors, bench, completion):
+for command in (new, serve, invoke, optimize, cache, build, records, vectors, bench, completion):
     cli.add_command(command)
 
 

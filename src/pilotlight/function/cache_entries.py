@@ -128,13 +128,12 @@ class Entry:
         return was_there
 
     def remove(self) -> bool:
-        """Take away all of it, unless a process uses it; whether it is gone."""
-        with alone(self.used) as is_unused:
-            if is_unused:
+        """Take away all of it, unless a process uses or fetches it; whether it is gone."""
+        with alone(self.lock) as is_idle, alone(self.used) as is_unused:
+            if is_idle and is_unused:
                 self.discard()
-        if is_unused:
-            remove_tree(self.folder)
-        return is_unused
+                remove_tree(self.folder)
+        return is_idle and is_unused
 
     @property
     def last_used(self) -> float:
@@ -183,7 +182,7 @@ def make_room(root: str, needed: int, budget: int, keeping: Entry) -> None:
     if budget and needed > budget:
         hint = "let more be kept by size in [cache], or fetch a smaller model"
         raise CacheError(f"it takes {needed / MB:.1f} MB, and {root} may have {budget / MB:.0f} MB", hint)
-    over = _over(root, needed, budget, keeping)
+    over = _over(root, needed, budget)
     for each in entries(root) if over > 0 else ():
         if over <= 0:
             return
@@ -202,9 +201,9 @@ def make_room(root: str, needed: int, budget: int, keeping: Entry) -> None:
         say(f"{root} will have {over / MB:.1f} MB more than size in [cache] allows: the rest of it is in use")
 
 
-def _over(root: str, needed: int, budget: int, keeping: Entry) -> float:
+def _over(root: str, needed: int, budget: int) -> float:
     """How many bytes have to go."""
-    kept = sum(each.bytes for each in entries(root) if each.folder != keeping.folder) if budget else 0
+    kept = sum(each.bytes for each in entries(root)) if budget else 0  # of `keeping` what has come so far
     return max(needed - _free(root), kept + needed - budget if budget else 0)
 
 

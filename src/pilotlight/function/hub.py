@@ -27,8 +27,9 @@ from pilotlight.function.transfer import CONNECT, MOST_FILES, WAIT, Again, Chang
 MODEL = re.compile(r"([^/]+/)?model\.(onnx|tflite)")  # as project.MODEL_FILES, in a folder or in one of its parts
 _URI = re.compile(r"hf://((?:[\w.-]+/)?[\w.-]+)(?:@(\w[\w./-]*))?", re.ASCII)
 _COMMIT = re.compile("[0-9a-f]{40}")
-_NEVER = re.compile(  # weights of frameworks, which the model was made from, and pickles; not what is hidden
-    r"(.*/)?(\..*|.*\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|ot|gguf|pkl|pickle|joblib|mlmodel|tar|zip|npz))",
+# Weights of frameworks, which the model was made from, pickles, what is hidden; but pieces.bin is a tokenizer.
+_NEVER = re.compile(
+    r"(.*/)?(\..*|(?!pieces\.bin$)[^/]*\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|ot|gguf|pkl|pickle|joblib|mlmodel|tar|zip|npz))",
     re.DOTALL,
 )
 _REDIRECTS = 5
@@ -206,8 +207,10 @@ def checked(doing: str, file: File) -> File:
 
 
 def holds_model(names: Collection[str]) -> bool:
-    """Whether these are the files of a model folder, or of a folder of them."""
-    return any(MODEL.fullmatch(name) for name in names)
+    """Whether these are the files of a model folder, or of a folder of them; a checkpoint may have its graph beside."""
+    return any(
+        MODEL.fullmatch(name) and ("/" not in name or f"{name.partition('/')[0]}/model.json" in names) for name in names
+    )
 
 
 def _endpoint(doing: str) -> Endpoint:

@@ -269,12 +269,18 @@ def note(error: Exception) -> None:
 
 
 def make(environ: Mapping[str, str]) -> tuple[Recorder, Store | None]:
-    """What the environment's variables ask for; no store where the reader of the log is the one that stores."""
+    """What the environment's variables ask for; no store where the reader of the log is the one that stores.
+
+    Raises `TableError` when they do not say where records go.
+    """
     global recorder
+    if (uri := environ.get(variable(TABLE))) is None:
+        hint = f"set it to dynamodb://TABLE?key={KEY}&expires={EXPIRES}, or unset {VARIABLE}"
+        raise TableError(f"recording invocations: {variable(TABLE)} is not set", hint)
     fields = json.loads(environ[VARIABLE])
     settings = Settings(**{**fields, "redact": tuple(fields.get("redact", ()))})
     recorder = Recorder(settings, environ.get("AWS_LAMBDA_FUNCTION_NAME", ""))
-    address = parse(environ[variable(TABLE)])
+    address = parse(uri)
     return recorder, None if address.store == "sqlite" else Store(remote(address))
 
 

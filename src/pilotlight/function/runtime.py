@@ -162,9 +162,15 @@ def run(handler: Handler) -> NoReturn:
 
 
 def _recorded(address: str, handler: Handler) -> tuple[RuntimeApi, Handler]:
+    from pilotlight.errors import TableError
     from pilotlight.function.records import recorded
 
-    return recorded(address, handler)
+    try:
+        return recorded(address, handler)
+    except TableError as error:
+        from pilotlight.function.failures import fail_init
+
+        fail_init(error)
 
 
 class _Watcher:

@@ -54,7 +54,8 @@ class Folder:
         files = [checked(self._doing, each._replace(name=each.name[len(prefix) + 1 :])) for each in found]
         if not files:
             name = prefix.rpartition("/")[2]
-            files = [each._replace(name=name) for each in self._all(prefix) if each.name == prefix]
+            first = next(self._all(prefix), None)  # the shortest of those that begin so comes first
+            files = [first._replace(name=name)] if first and first.name == prefix else []
             if not files:
                 hint = "correct the URI, or copy a model folder there: aws s3 cp --recursive models/qa s3://bucket/qa"
                 raise FetchError(f"{self._doing}: the bucket {bucket} has nothing of that name", hint)

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     Count = Callable[[str], int]
 
 CLOSING = "\"'”\u2019»)\\]）」』】》"
-ENDS = re.compile(rf"[.!?…]+[{CLOSING}]*(?=\s)|[。！？；…]+[{CLOSING}]*|\n+")
-"""Where a sentence ends: a Western mark needs a space behind it, so that 3.14 stays whole, a Chinese one does not."""
+ENDS = re.compile(rf"[.!?…]{{1,64}}[{CLOSING}]{{0,64}}(?=\s)|[。！？；…]+[{CLOSING}]*|\n+")
+"""Where a sentence ends: a Western mark needs a space behind it, so that 3.14 stays whole, a Chinese one does not.
+
+Bounded, since a row of marks without a space behind it would else take time by the square of its length."""
 WORDS = re.compile(r"\S+\s*|\s+")
 UNSPACED = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\u3000-\u30ff]")
 """Scripts, and their punctuation, that stand without a space beside one another."""

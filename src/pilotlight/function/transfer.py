@@ -226,6 +226,8 @@ class Writing:
             pieces = download.pieces(WAIT)
             while (piece := _next(pieces, source)) is not None:
                 self._write(piece)
+                if self.size > self._file.size:
+                    return  # `problem` says so
         if self.size < self._file.size:
             raise source.failed(ConnectionError("closed in the middle of a file"))
 

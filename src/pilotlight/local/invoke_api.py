@@ -24,7 +24,7 @@ from pilotlight import limits
 from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
 from pilotlight.events import Headers, Request, Response
 from pilotlight.local import eventstream, tables, tracing
-from pilotlight.local.process import ACCOUNT, arn, region, settings
+from pilotlight.local.process import ACCOUNT, arn, cache_folder, region, settings
 from pilotlight.local.streams import Streamed, collected
 from pilotlight.project import Function
 from pilotlight.values import Call, Invoke, Result
@@ -263,7 +263,7 @@ def _configuration(function: Function) -> dict[str, object]:
         "Timeout": function.timeout,
         "MemorySize": function.memory,
         "EphemeralStorage": {"Size": function.tmp},
-        "Environment": {"Variables": {**tables.variables(function), **settings(function)}},
+        "Environment": {"Variables": {**tables.variables(function), **settings(function, cache_folder(function))}},
         "Architectures": ["arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"],
         "SnapStart": snapshots,
         "PackageType": "Zip",

@@ -56,13 +56,15 @@ def interpreter(root: Path) -> Path:
 def command(function: Function) -> list[str]:
     python = str(interpreter(function.root))
     if function.runtime == "awslambdaric":
-        return [python, "-m", "awslambdaric", _recorded(function.handler) if function.records else function.handler]
+        return [python, "-m", "awslambdaric", handler(function)]
     return [python, "-c", _LOOP]
 
 
-def _recorded(handler: str) -> str:
-    """The handler around that one which records its invocations."""
-    return f"pilotlight/function/recorded.{handler.rpartition('.')[2]}"
+def handler(function: Function) -> str:
+    """What the runtime loop is told to call: under `awslambdaric` a handler around it records its invocations."""
+    if function.runtime == "awslambdaric" and function.records:
+        return f"pilotlight/function/recorded.{function.handler.rpartition('.')[2]}"
+    return function.handler
 
 
 def variables(
@@ -73,29 +75,33 @@ def variables(
     python = interpreter(function.root)
     hub = _OF_THE_HUB if any(uri.startswith("hf://") for uri in function.uris) else ()
     passed = {name: os.environ[name] for name in (*_PASSED_ON, *hub) if name in os.environ}
-    streams = {INVOKE_MODE: "RESPONSE_STREAM"} if function.streams else {}
     return {
         **passed,
         **_lambda_variables(function, runtime_api),
-        **streams,
         "LANG": "C.UTF-8",  # Lambda's en_US.UTF-8 is the same encoding, but not every machine has that locale
         "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": ":".join(_import_path(function.root, python, folder)),
         **({} if level == "namespace" else {"TMPDIR": str(folder)}),
         "TZ": ":UTC",
         **tables,
-        **_record_variables(function),
-        **settings(function),
+        **deployed(function, cache_folder(function)),
     }
 
 
-def settings(function: Function) -> Mapping[str, str]:
+def deployed(function: Function, folder: str) -> dict[str, str]:
+    """The variables of a function that are the same on Lambda: those which its settings ask for. `folder` is where its
+    models are kept when it fetches some, "" for where Lambda has room: `cache_folder` says it for this machine."""
+    streams = {INVOKE_MODE: "RESPONSE_STREAM"} if function.streams else {}
+    return {**streams, **_record_variables(function), **settings(function, folder)}
+
+
+def settings(function: Function, folder: str) -> Mapping[str, str]:
     """The variables that the function's own settings make."""
     models = {
         f"{VARIABLE}{'_' if name else ''}{name.upper()}": function.fetched.get(model, model)
         for name, model in function.named_models.items()
     }
-    return {**models, **_cache_variables(function), **_input_variables(function.inputs), **function.environment}
+    return {**models, **_cache_variables(function, folder), **_input_variables(function.inputs), **function.environment}
 
 
 def cache_folder(function: Function) -> str:
@@ -112,9 +118,9 @@ def writable(function: Function) -> tuple[str, ...]:
     return (os.path.realpath(models),) if os.path.isdir(models) else ()
 
 
-def _cache_variables(function: Function) -> Mapping[str, str]:
-    folder, size = cache_folder(function), function.cache.size
-    return {**({cache.VARIABLE: folder} if folder else {}), **({cache.SIZE: str(size)} if folder and size else {})}
+def _cache_variables(function: Function, folder: str) -> Mapping[str, str]:
+    said = {cache.VARIABLE: folder, cache.SIZE: str(function.cache.size or "")}
+    return {name: value for name, value in said.items() if value and function.uris}
 
 
 def _input_variables(inputs: Inputs) -> Mapping[str, str]:

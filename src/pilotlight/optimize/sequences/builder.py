@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-FLOAT, INT8, INT32, INT64 = 1, 3, 6, 7  # TensorProto.DataType
+FLOAT, INT32, INT64 = 1, 6, 7  # TensorProto.DataType
 OPSET, IR = 21, 10
 MICROSOFT = "com.microsoft"
 TINY = 1e-12
-MIDDLE = 128
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Table:
-    """Names of weights: [rows, width] of uint8 around `MIDDLE`, with `scales` [rows], or [width, rows] without."""
+    """Names of weights: [width, rows], as the product with every row takes it; in int8 with `scales` [rows]."""
 
     name: str
     scales: str
@@ -96,62 +95,39 @@ class Builder:
         return self.add("Relu", value)
 
     def linear(self, value: str, layer: Linear) -> str:
-        """For any number of rows: ONNX Runtime's own operator, which quantises all rows by one scale."""
-        bias = [] if layer.bias is None else [self.constant(layer.bias)]
-        if not layer.int8:
-            product = self.add("MatMul", value, self.constant(layer.weight.T))
-            return self.add("Add", product, *bias) if bias else product
-        numbers, scales = quantized(layer.weight)
-        zero = self.constant(needed("numpy").zeros(len(scales), "int8"))
-        inputs = [value, self.constant(numbers.T), self.constant(scales), zero, *bias]
-        return self.node("DynamicQuantizeMatMul", inputs, 1, domain=MICROSOFT)[0]
-
-    def narrow(self, value: str, layer: Linear) -> str:
-        """For the few rows of a step, each quantised by its own scale: [rows, in] to [rows, out].
-
-        The weights are the left side of the product, as they lie in a checkpoint, and the rows are the right one, which
-        is small. So the weights are neither packed when they are loaded nor rearranged in every run.
-        """
-        if not layer.int8:
-            return self.linear(value, layer)
-        return self._narrow(value, self._rows(layer.weight), layer.bias)
-
-    def _narrow(self, value: str, table: Table, bias: Floats | None) -> str:
-        peaks = self.add("ReduceMax", self.add("Abs", value), self.whole(1), keepdims=0)
-        scales = self.add("Max", self.add("Mul", peaks, self.number(1 / 127)), self.number(TINY))
-        rows = self.add("QuantizeLinear", value, scales, axis=0, output_dtype=INT8)
-        inputs = [table.name, self.add("Transpose", rows, perm=[1, 0]), self.number(1), scales, self._middle()]
-        [columns] = self.node("MatMulIntegerToFloat", inputs, 1, domain=MICROSOFT)
-        product = self.add("Mul", self.add("Transpose", columns, perm=[1, 0]), table.scales)
-        return product if bias is None else self.add("Add", product, self.constant(bias))
+        """[..., in] to [..., out]. In int8 by ONNX Runtime's own operator, which quantises all rows by one scale."""
+        if layer.int8:
+            return self._int8(value, *self._columns(layer.weight), layer.bias)
+        product = self.add("MatMul", value, self.constant(layer.weight.T))
+        return product if layer.bias is None else self.add("Add", product, self.constant(layer.bias))
 
     def table(self, weight: Floats, int8: bool) -> Table:
-        """Embeddings, stored once: in int8 by rows, else by columns, as each product needs them."""
-        return self._rows(weight) if int8 else Table(self.constant(weight.T), "")
+        """Embeddings [rows, width], stored once for looking up and for the product with them."""
+        return Table(*self._columns(weight)) if int8 else Table(self.constant(weight.T), "")
 
     def looked_up(self, table: Table, ids: str) -> str:
         """[..., width] for ids of two axes."""
-        if not table.scales:
-            return self.add("Transpose", self.add("Gather", table.name, ids, axis=1), perm=[1, 2, 0])
-        numbers = self.add("Cast", self.add("Gather", table.name, ids), to=FLOAT)
-        scales = self.add("Unsqueeze", self.add("Gather", table.scales, ids), self.whole(2))
-        return self.add("Mul", self.add("Sub", numbers, self.number(MIDDLE)), scales)
+        found = self.add("Gather", table.name, ids, axis=1)
+        if table.scales:
+            found = self.add("Mul", self.add("Cast", found, to=FLOAT), self.add("Gather", table.scales, ids))
+        return self.add("Transpose", found, perm=[1, 2, 0])
 
     def projected(self, value: str, table: Table, bias: Floats | None) -> str:
         """The product with every row of the table."""
         if table.scales:
-            return self._narrow(value, table, bias)
+            return self._int8(value, table.name, table.scales, bias)
         product = self.add("MatMul", value, table.name)
         return product if bias is None else self.add("Add", product, self.constant(bias))
 
-    def _rows(self, weight: Floats) -> Table:
-        """Unsigned, since the kernels take the left side of a product so."""
+    def _columns(self, weight: Floats) -> tuple[str, str]:
+        """[out, in] as int8 [in, out] and a scale for each output."""
         numbers, scales = quantized(weight)
-        unsigned = (numbers.astype("int16") + MIDDLE).astype("uint8")
-        return Table(self.constant(unsigned), self.constant(scales))
+        return self.constant(numbers.T), self.constant(scales)
 
-    def _middle(self) -> str:
-        return self.constant(needed("numpy").array(MIDDLE, "uint8"))
+    def _int8(self, value: str, numbers: str, scales: str, bias: Floats | None) -> str:
+        zeros = self.constant(needed("numpy").zeros(self.weights[scales].dims[0], "int8"))
+        inputs = [value, numbers, scales, zeros, *([] if bias is None else [self.constant(bias)])]
+        return self.node("DynamicQuantizeMatMul", inputs, 1, domain=MICROSOFT)[0]
 
     def model(
         self,

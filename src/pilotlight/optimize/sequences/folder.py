@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pilotlight.optimize.sequences.graphs import Network
 
+SESSION = layout.WARM
+"""Weights are arranged for the processor when they are loaded: a step reads all of them, and there are many steps."""
 DECODER, ENCODER, DATA = layout.FILE, "encoder.onnx", layout.DATA
 
 
@@ -30,7 +32,7 @@ def write(network: Network, settings: Mapping[str, Any], pieces: Path, out: Path
     shutil.copyfile(pieces, out / PIECES)
     files = {file.name: file.stat().st_size for file in sorted(out.iterdir())}
     checked = {"files": files, "sha256": layout.digests(out, files)}
-    written = {"format": FORMAT, **settings, "session": dict(layout.COLD), **checked}
+    written = {"format": FORMAT, **settings, "session": dict(SESSION), **checked}
     (out / "model.json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

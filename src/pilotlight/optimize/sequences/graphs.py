@@ -139,19 +139,19 @@ def decoder(network: Network) -> ModelProto:
 def _step(graph: Builder, network: Network, layer: int, hidden: str, by_text: str) -> str:
     """One layer for all beams: [rows, width] to the same."""
     name, heads, rows = f"model.decoder.layers.{layer}", network.decoder_heads, graph.whole(-1, network.width)
-    merged = _merged(graph, network, f"{name}.self_attn", hidden, "qkv", narrow=True)
+    merged = _merged(graph, network, f"{name}.self_attn", hidden, "qkv")
     queries = graph.split(graph.add("Reshape", merged, graph.whole(-1, 1, 3 * network.width)), 3)
     past = [graph.add("Gather", f"past.{layer}.{what}", "parents") for what in ("key", "value")]
     present = [f"present.{layer}.{what}" for what in ("key", "value")]
     seen = graph.add("Reshape", graph.attention([*queries, "", "", "", *past], heads, present), rows)
-    seen = _narrow(graph, network, f"{name}.self_attn.out_proj", seen)
+    seen = _linear(graph, network, f"{name}.self_attn.out_proj", seen)
     hidden = _normed(graph, network, f"{name}.self_attn_layer_norm", seen, hidden)
-    asked = graph.add("Reshape", _narrow(graph, network, f"{name}.encoder_attn.q_proj", hidden), by_text)
+    asked = graph.add("Reshape", _linear(graph, network, f"{name}.encoder_attn.q_proj", hidden), by_text)
     cross = [f"cross.{layer}.{what}" for what in ("key", "value")]
     seen = graph.add("Reshape", graph.attention([asked, *cross, "", "attention_mask"], heads), rows)
-    seen = _narrow(graph, network, f"{name}.encoder_attn.out_proj", seen)
+    seen = _linear(graph, network, f"{name}.encoder_attn.out_proj", seen)
     hidden = _normed(graph, network, f"{name}.encoder_attn_layer_norm", seen, hidden)
-    return _fed(graph, network, name, hidden, narrow=True)
+    return _fed(graph, network, name, hidden)
 
 
 def _chosen(graph: Builder, network: Network, logits: str) -> None:
@@ -194,7 +194,7 @@ def _logits(graph: Builder, network: Network, hidden: str, table: Table) -> str:
     bias = None if bias is None else bias.reshape(-1)
     if "lm_head.weight" not in network.weights:
         return graph.projected(hidden, table, bias)
-    return graph.narrow(hidden, Linear(network.weights["lm_head.weight"], bias, "lm_head" in network.int8))
+    return graph.linear(hidden, Linear(network.weights["lm_head.weight"], bias, "lm_head" in network.int8))
 
 
 def _embedded(graph: Builder, table: Table, ids: str, scale: float) -> str:
@@ -206,7 +206,7 @@ def _positions(graph: Builder, network: Network, part: str) -> str:
     return graph.constant(network.weights[f"model.{part}.embed_positions.weight"], f"{part}_positions")
 
 
-def _merged(graph: Builder, network: Network, name: str, hidden: str, parts: str, narrow: bool = False) -> str:
+def _merged(graph: Builder, network: Network, name: str, hidden: str, parts: str) -> str:
     """Products of one activation as one: its columns are those of query, key and value, as far as `parts` says."""
     np = needed("numpy")
 
@@ -214,15 +214,11 @@ def _merged(graph: Builder, network: Network, name: str, hidden: str, parts: str
     weight = np.concatenate([network.weights[f"{each}.weight"] for each in names])
     bias = np.concatenate([network.weights[f"{each}.bias"] for each in names])
     layer = Linear(weight, bias, all(each in network.int8 for each in names))
-    return graph.narrow(hidden, layer) if narrow else graph.linear(hidden, layer)
+    return graph.linear(hidden, layer)
 
 
 def _linear(graph: Builder, network: Network, name: str, hidden: str) -> str:
     return graph.linear(hidden, _layer(network, name))
-
-
-def _narrow(graph: Builder, network: Network, name: str, hidden: str) -> str:
-    return graph.narrow(hidden, _layer(network, name))
 
 
 def _layer(network: Network, name: str) -> Linear:
@@ -239,10 +235,9 @@ def _normed(graph: Builder, network: Network, name: str, added: str, hidden: str
     return normed
 
 
-def _fed(graph: Builder, network: Network, name: str, hidden: str, narrow: bool = False) -> str:
-    layer = _narrow if narrow else _linear
-    inner = graph.activation(network.activation, layer(graph, network, f"{name}.fc1", hidden))
-    return _normed(graph, network, f"{name}.final_layer_norm", layer(graph, network, f"{name}.fc2", inner), hidden)
+def _fed(graph: Builder, network: Network, name: str, hidden: str) -> str:
+    inner = graph.activation(network.activation, _linear(graph, network, f"{name}.fc1", hidden))
+    return _normed(graph, network, f"{name}.final_layer_norm", _linear(graph, network, f"{name}.fc2", inner), hidden)
 
 
 def sinusoids(positions: int, width: int) -> Floats:

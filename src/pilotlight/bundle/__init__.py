@@ -1,0 +1,1 @@
+"""A service's function becomes what Lambda runs: a zip or an OCI image, made without Docker."""

@@ -1,0 +1,75 @@
+"""A package as a file or an image, and as the artifact that is deployed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pilotlight.bundle import base, image, layers, shipped, zipped
+from pilotlight.bundle.blobs import Blobs
+from pilotlight.bundle.build import Package
+from pilotlight.bundle.image import Config, Image
+from pilotlight.bundle.transfers import Access
+from pilotlight.project import Function
+from pilotlight.values import Artifact
+
+
+def zip_file(package: Package, handler: str, variables: Mapping[str, str], path: Path, cache: Path) -> Artifact:
+    """Write the zip for a managed runtime. Pilotlight's loop is what that starts, by a variable."""
+    written = zipped.write(package.parts, path, cache)
+    environment = dict(variables)
+    if package.plan.function.runtime == "pilotlight":
+        environment[shipped.WRAPPER] = f"{shipped.TASK_ROOT}/{shipped.START}"
+    return _artifact(package, handler, environment)._replace(
+        location=str(path), digest=f"sha256:{written.sha256}", size=written.size, unpacked=written.unzipped
+    )
+
+
+def make_image(package: Package, name: str, config: Config, blobs: Blobs, access: Access) -> Image:
+    """The image `name` with a layer for each part. Raises `ImageError` and its kin."""
+    found = base.load(name, package.plan.target.architecture, blobs, access)
+    added = [layers.layer(part, blobs) for part in package.parts if part.entries]
+    return image.append(found, added, _started(found, config, package.plan.target.runtime))
+
+
+def _started(found: Image, config: Config, python: str) -> Config:
+    """Where the runtime is AWS's and the base starts nothing, as AWS's own does, it is started here."""
+    has_entrypoint = bool(json.loads(found.config).get("config", {}).get("Entrypoint"))
+    if config.entrypoint or has_entrypoint:
+        return config
+    return config._replace(entrypoint=(python, "-m", "awslambdaric"))
+
+
+def config(function: Function, architecture: str, handler: str, variables: Mapping[str, str]) -> Config:
+    """How the image is run. What `environment` sets may be secret: Lambda has it from the deployment, not from here."""
+    own = {name: value for name, value in variables.items() if name not in function.environment}
+    return Config(
+        cmd=(handler,),
+        entrypoint=(f"{shipped.TASK_ROOT}/{shipped.START}",) if function.runtime == "pilotlight" else (),
+        env={"LAMBDA_TASK_ROOT": shipped.TASK_ROOT, **own},
+        workdir=shipped.TASK_ROOT,
+        architecture=architecture,
+    )
+
+
+def image_artifact(package: Package, made: Image, handler: str, variables: Mapping[str, str], where: str) -> Artifact:
+    """The artifact of an image that is at `where`."""
+    return _artifact(package, handler, variables)._replace(
+        kind="image", location=where, digest=made.digest, size=made.size, unpacked=made.unpacked
+    )
+
+
+def _artifact(package: Package, handler: str, environment: Mapping[str, str]) -> Artifact:
+    function, target = package.plan.function, package.plan.target
+    return Artifact(
+        service=function.service,
+        function=function.name,
+        kind="zip",
+        location="",
+        digest="",
+        size=0,
+        unpacked=0,
+        runtime=target.runtime,
+        architecture=target.architecture,
+        handler=handler,
+        environment=dict(environment),
+    )

@@ -1,0 +1,173 @@
+"""What `pilotlight build` does with one function after another."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pilotlight.bundle import archive, base, dockerfile, layout, outputs, registry, sbom, target, zipped
+from pilotlight.bundle import build as building
+from pilotlight.bundle import check as checking
+from pilotlight.bundle.blobs import Blobs
+from pilotlight.bundle.build import Choice, Package, Plan
+from pilotlight.bundle.check import Finding
+from pilotlight.bundle.image import Config, Image, check_size
+from pilotlight.bundle.reference import Reference
+from pilotlight.bundle.reference import parse as parse_reference
+from pilotlight.bundle.target import Target
+from pilotlight.bundle.transfers import Access, Progress
+from pilotlight.cli import build_output as shown
+from pilotlight.cli import progress
+from pilotlight.errors import BuildError, UsageError
+from pilotlight.local import process, tables
+from pilotlight.optimize.environment import home
+from pilotlight.project import Function, Project
+from pilotlight.settings import Build
+from pilotlight.values import Artifact
+
+
+class Options(NamedTuple):
+    """What the command line says of every function."""
+
+    out: Path
+    package: str
+    form: str
+    push: str
+    plain: frozenset[str]
+    dockerfile: Path | None
+    python: str
+    only_checks: bool
+    as_json: bool
+
+
+class Ready(NamedTuple):
+    """A package that was looked at, and what Lambda is told of it."""
+
+    package: Package
+    choice: Choice
+    findings: Sequence[Finding]
+    handler: str
+    variables: Mapping[str, str]
+
+    @property
+    def failed(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.status == "failed"]
+
+
+def plans(service: Project, functions: Iterable[Function], aimed: str | None) -> list[Plan]:
+    """What the packages will be made of; `aimed` is --target."""
+    wanted = Target(service.build.python, service.build.architecture)
+    wanted = target.parse(aimed, wanted) if aimed is not None else wanted
+    return [building.plan(function, wanted) for function in functions]
+
+
+def show(plan: Plan, as_json: bool) -> None:
+    shown.plan(plan, as_json)
+
+
+def build(plan: Plan, settings: Build, options: Options) -> int:
+    with progress.shown() as told:
+        ready = _ready(plan, settings, options, told.say)
+        if ready.failed or options.only_checks:
+            artifact, bill = None, ""
+        else:
+            artifact = _write(ready, settings, options, told.count)
+            bill = _write_bill(ready, options, artifact)
+    if options.as_json:
+        shown.record(ready.package, ready.choice, ready.findings, artifact, bill)
+    else:
+        shown.table(ready.package, ready.choice, ready.findings, artifact, bill, in_full=options.only_checks)
+    if ready.failed and not options.only_checks:
+        names = ", ".join(finding.name for finding in ready.failed)
+        raise BuildError(
+            f"packing {plan.function.name}: {names}: not as it has to be", "nothing was written: see above"
+        )
+    return 1 if ready.failed else 0
+
+
+def _ready(plan: Plan, settings: Build, options: Options, say: building.Say) -> Ready:
+    function = plan.function
+    package = building.pack(plan, _without_outputs(settings, function, options), _cache(), options.python, say)
+    asked = "image" if options.push or options.dockerfile else options.package or function.package
+    choice = building.choose(package, settings, asked)
+    handler, variables = process.handler(function), process.deployed(function, function.cache.folder)
+    here = process.deployed(function, process.cache_folder(function))
+    say("checking the package")
+    findings = checking.run(package, choice, handler, {**here, **tables.variables(function)})
+    return Ready(package, choice, findings, handler, variables)
+
+
+def _without_outputs(settings: Build, function: Function, options: Options) -> Build:
+    """What is written into the project is not packed by the next build."""
+    root = function.root.resolve()
+    folders = [path.resolve() for path in (options.out, options.dockerfile) if path]
+    own = [f"/{path.relative_to(root).as_posix()}/" for path in folders if path != root and path.is_relative_to(root)]
+    return msgspec.structs.replace(settings, exclude=(*settings.exclude, *own))
+
+
+def _cache() -> Path:
+    return home() / "build"
+
+
+def _write(ready: Ready, settings: Build, options: Options, count: Progress) -> Artifact | None:
+    package, function = ready.package, ready.package.plan.function
+    if ready.choice.kind == "zip":
+        path = options.out / f"{function.name}.zip"
+        return outputs.zip_file(package, ready.handler, ready.variables, path, _cache() / "zips")
+    name = settings.base_image or base.aws(package.plan.target.python)
+    config = outputs.config(function, package.plan.target.architecture, ready.handler, ready.variables)
+    if options.dockerfile:
+        if name.partition(":")[0] in base.LOCAL:
+            raise UsageError(f"writing a Dockerfile: {name} is no base that Docker knows", "name one in a registry")
+        dockerfile.write(options.dockerfile, name, [part for part in package.parts if part.entries], config)
+        return None
+    return _write_image(ready, name, config, options, count)
+
+
+def _write_image(ready: Ready, name: str, config: Config, options: Options, count: Progress) -> Artifact:
+    blobs, access = Blobs(_cache() / "blobs"), Access(plain=options.plain)
+    made = outputs.make_image(ready.package, name, config, blobs, access)
+    if options.push:
+        pushed = registry.push(made, parse_reference(options.push), blobs, access, count)
+        where = str(pushed.reference)
+    else:
+        made = registry.fetch(made, blobs, access, count)
+        check_size(made)  # again, with the layers of the base unpacked
+        where = str(_write_locally(made, ready.package.plan.function, options))
+    return outputs.image_artifact(ready.package, made, ready.handler, ready.variables, where)
+
+
+def _write_locally(made: Image, function: Function, options: Options) -> Path:
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.form == "archive":
+        path = options.out / f"{function.name}.tar"
+        archive.write(made, path, Reference("localhost", function.key, "latest"))
+        return path
+    path = options.out / f"{function.name}.oci"
+    layout.write(made, path)
+    return path
+
+
+def _write_bill(ready: Ready, options: Options, artifact: Artifact | None) -> str:
+    """The bill of materials, and the artifact for deployments; the path of the first."""
+    package, name = ready.package, ready.package.plan.function.name
+    digest = zipped.content(package.parts)
+    bill = sbom.document(name, digest, package.plan.target, package.libraries.installed, package.parts)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        path = options.out / f"{name}.cdx.json"
+        path.write_text(sbom.text(bill), encoding="utf-8")
+        if artifact:
+            _write_private(options.out / f"{name}.json", msgspec.json.format(msgspec.json.encode(artifact._asdict())))
+    except OSError as error:
+        raise UsageError(f"writing to {options.out}: {error.strerror}", "name another --out") from None
+    return str(path)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """The artifact has what `environment` sets, which may be secret."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
