@@ -13,7 +13,7 @@ import pytest
 import sentencepiece
 from told import Told
 
-from pilotlight.errors import SourceError
+from pilotlight.errors import FidelityError, SourceError
 from pilotlight.function.beamsearch import Rules
 from pilotlight.function.seq2seq import Seq2Seq
 from pilotlight.function.translate import Translator
@@ -47,7 +47,9 @@ def checkpoint(folder: Path, **generation: Any) -> tuple[Path, int]:
     (folder / "target.spm").write_bytes((folder / "source.spm").read_bytes())
     library = sentencepiece.SentencePieceProcessor(model_file=str(folder / "source.spm"))
     known = [library.id_to_piece(number) for number in range(len(library))]
-    pieces = ["</s>", "<unk>", *(piece for piece in known if piece not in ("</s>", "<unk>")), ">>cmn_Hans<<", "<pad>"]
+    more = [f"<unused{number}>" for number in range(40)]  # so that embeddings are large enough for int8
+    own = [piece for piece in known if piece not in ("</s>", "<unk>")]
+    pieces = ["</s>", "<unk>", *own, *more, ">>cmn_Hans<<", "<pad>"]
     (folder / "vocab.json").write_text(json.dumps({piece: number for number, piece in enumerate(pieces)}))
     asked = {**GENERATION, "bad_words_ids": [[len(pieces) - 1]], **generation}
     run("make", folder, len(pieces), json.dumps(asked))
@@ -122,10 +124,16 @@ def unpadded(tokens: list[int], ends: list[int]) -> list[int]:
     return tokens[: stop + 1]
 
 
-def test_what_is_large_enough_is_in_int8(made: tuple[Path, int, Path, dict[str, Any], Told], tmp_path: Path) -> None:
-    options = Options(str(made[0]), "translation", tmp_path / "out", precision="int8", agreement=0.0)
+def test_int8_is_held_to_the_gate(made: tuple[Path, int, Path, dict[str, Any], Told], tmp_path: Path) -> None:
+    source = made[0]
+    options = Options(str(source), "translation", tmp_path / "out", precision="int8", agreement=0.0)
     report = pipeline.optimize(options, None, Told())  # type: ignore[arg-type]
-    assert {part["kind"] for part in report["precision"]["int8"]} == {"feed-forward"}
+    assert {part["kind"] for part in report["precision"]["int8"]} == {"embedding", "feed-forward"}
+    assert report["fidelity"]["final"]["difference"]["cosine"] > 0.99
+    strict = Options(str(source), "translation", tmp_path / "strict", precision="int8", agreement=1.0)
+    with pytest.raises(FidelityError, match="quantising to int8: the agreement is"):
+        pipeline.optimize(strict, None, Told())  # type: ignore[arg-type]
+    assert not (tmp_path / "strict").exists()
 
 
 @pytest.mark.parametrize(
