@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     Time = Callable[[Path, Mapping[str, tuple[str, tuple[int, ...]]], int, Progress], Timing]
     """Model folder, dtype and shape of each input, number of fresh processes, who is told of them -> what it takes."""
 
-STEPS = ("export", "reference", "graph", "int8", "layout", "measure")
 RUNS = 5
 """Fresh processes that the finished model is timed in."""
 
@@ -166,25 +165,17 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _steps(run: Run) -> dict[str, dict[str, Any]]:
-    """Every step, in order, each only when it is not finished yet; what each gave."""
-    options = run.options
+def _steps(run: Run) -> state.Results:
     texts = [[*sample.texts, *sample.right] for sample in run.samples]
-    gate = asdict(run.gate)
-    does: Mapping[str, tuple[object, Callable[[Run, Path], dict[str, Any]]]] = {
+    does: Mapping[str, tuple[object, state.Step[Run]]] = {
         "export": (None, _export),
         "reference": (texts, _reference),
         "graph": (None, _graph),
-        "int8": ([options.precision, gate], _int8),
-        "layout": (options.prefer, _layout),
+        "int8": ([run.options.precision, asdict(run.gate)], _int8),
+        "layout": (run.options.prefer, _layout),
         "measure": (None, _measure),
     }
-    done = {}
-    for number, name in enumerate(STEPS, 1):
-        depends, do = does[name]
-        run.progress.step(number, len(STEPS), name)
-        done[name] = run.work.step(name, depends, lambda folder, do=do: do(run, folder))  # type: ignore[misc]
-    return done
+    return run.work.steps(run, does, run.progress)
 
 
 def _export(run: Run, folder: Path) -> dict[str, Any]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pilotlight.optimize import place
 from pilotlight.optimize.tools import needed
+
+if TYPE_CHECKING:
+    from pilotlight.optimize.progress import Progress
+
+Run = TypeVar("Run")
+Step = Callable[[Run, Path], dict[str, Any]]
+"""Fills an empty folder and gives what is to be kept beside it."""
+Results = dict[str, dict[str, Any]]
 
 STATE = "state.json"
 
@@ -29,6 +38,17 @@ class Work:
             _empty(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._done = _saved(folder)
+
+    def steps(self, run: Run, does: Mapping[str, tuple[object, Step[Run]]], progress: Progress) -> Results:
+        """Every step, in order, each only when it is not finished yet; what each gave.
+
+        `does` has for each what it depends on besides the steps before it, and what is called with `run`.
+        """
+        done = {}
+        for number, (name, (depends, do)) in enumerate(does.items(), 1):
+            progress.step(number, len(does), name)
+            done[name] = self.step(name, depends, functools.partial(do, run))
+        return done
 
     def step(self, name: str, depends: object, do: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         """What `do` gave for the empty folder that it filled, now `folder/name`; done only if it is not there yet."""

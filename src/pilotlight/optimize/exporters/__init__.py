@@ -182,8 +182,7 @@ def reference(source: Source, task: Task, feeds: Path, out: Path, progress: Prog
         progress.say(f"running the original of {source.name}")
         answer = {**job, "do": "answer", "out": str(out), "packages": FRAMEWORKS[source.kind]}
         done = worker.run(python, answer, progress)
-        starts = progress.each("cold starts of the original", range(COLD_STARTS))
-        cold = statistics.median(_cold(python, {**job, "do": "first"}, progress) for _ in starts)
+        cold = cold_start(python, {**job, "do": "first"}, progress)
     return Reference(cold, done["warm_ms"], done["framework_bytes"] + sum(weight_files(source)))
 
 
@@ -208,9 +207,15 @@ def _original(source: Source, task: Task, folder: Path, progress: Progress) -> t
             raise SourceError(f"{source.path}: a {source.kind} model reads pictures", "--task image-classification")
 
 
-def _cold(python: Path, job: Mapping[str, Any], progress: Progress) -> float:
-    start = time.monotonic()
-    return (float(worker.run(python, job, progress)["at"]) - start) * 1000
+def cold_start(python: Path, job: Mapping[str, Any], progress: Progress) -> float:
+    """The median of some processes that do `job`, in milliseconds from their start to when its result says `at`."""
+
+    def once() -> float:
+        start = time.monotonic()
+        return (float(worker.run(python, job, progress)["at"]) - start) * 1000
+
+    starts = progress.each("cold starts of the original", range(COLD_STARTS))
+    return statistics.median(once() for _ in starts)
 
 
 def weight_files(source: Source) -> Iterable[int]:

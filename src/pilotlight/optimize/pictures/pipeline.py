@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +13,12 @@ import pilotlight
 from pilotlight.errors import FidelityError, UsageError
 from pilotlight.function.pictures import Size
 from pilotlight.optimize import environment, fidelity, graph, layout, outputs, place, report, state, worker
-from pilotlight.optimize.exporters import COLD_STARTS, Reference
+from pilotlight.optimize.exporters import Reference, cold_start
 from pilotlight.optimize.pictures import graph as picture_graph
 from pilotlight.optimize.pictures import preprocess, quantize, samples, targets
 from pilotlight.optimize.pictures.options import Options, check, picture_size
 from pilotlight.optimize.pictures.source import FRAMEWORKS, resolve
-from pilotlight.optimize.pipeline import RUNS, STEPS, finish, libraries, partial, writing
+from pilotlight.optimize.pipeline import RUNS, finish, libraries, partial, writing
 from pilotlight.optimize.progress import Progress
 from pilotlight.optimize.quantize import Part
 from pilotlight.optimize.source import Source
@@ -167,16 +165,17 @@ def _asked(options: Options, source: Source) -> str:
     return " ".join([*(str(getattr(options, name)) for name in names), named])
 
 
-def _steps(run: Run) -> dict[str, dict[str, Any]]:
-    """Every step, in order, each only when it is not finished yet; what each gave."""
+def _steps(run: Run) -> state.Results:
     shown = [[str(picture.path), picture.path.stat().st_size, *picture.right] for picture in run.pictures]
-    depends = {"export": shown, "int8": [run.options.precision, asdict(run.gate)], "layout": run.options.prefer}
-    does = (_export, _reference, _graph, _int8, _layout, _measure)
-    done = {}
-    for number, (name, do) in enumerate(zip(STEPS, does, strict=True), 1):
-        run.progress.step(number, len(STEPS), name)
-        done[name] = run.work.step(name, depends.get(name), lambda folder, do=do: do(run, folder))  # type: ignore[misc]
-    return done
+    does: Mapping[str, tuple[object, state.Step[Run]]] = {
+        "export": (shown, _export),
+        "reference": (None, _reference),
+        "graph": (None, _graph),
+        "int8": ([run.options.precision, asdict(run.gate)], _int8),
+        "layout": (run.options.prefer, _layout),
+        "measure": (None, _measure),
+    }
+    return run.work.steps(run, does, run.progress)
 
 
 def _export(run: Run, folder: Path) -> dict[str, Any]:
@@ -203,15 +202,9 @@ def _reference(run: Run, folder: Path) -> dict[str, Any]:
     )
     progress.say(f"running the original of {run.source.name}")
     done = worker.run(python, asked, progress)
-    starts = progress.each("cold starts of the original", range(COLD_STARTS))
-    cold = statistics.median(_cold(python, {**asked, "do": "picture_first"}, progress) for _ in starts)
+    cold = cold_start(python, {**asked, "do": "picture_first"}, progress)
     size = report.size(run.source.path) if run.source.path.is_dir() else run.source.path.stat().st_size
     return asdict(Reference(cold, done["warm_ms"], done["framework_bytes"] + size))
-
-
-def _cold(python: Path, asked: Mapping[str, Any], progress: Progress) -> float:
-    start = time.monotonic()
-    return (float(worker.run(python, asked, progress)["at"]) - start) * 1000
 
 
 def _graph(run: Run, folder: Path) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import statistics
-import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +14,8 @@ from pilotlight.errors import FidelityError, SourceError
 from pilotlight.function import unigram
 from pilotlight.optimize import environment, fidelity, graph, outputs, report, samples, state, worker
 from pilotlight.optimize import place as places
-from pilotlight.optimize.exporters import COLD_STARTS, Reference, weight_files
-from pilotlight.optimize.pipeline import RUNS, STEPS, Options, check, finish, libraries, partial, plan, writing
+from pilotlight.optimize.exporters import Reference, cold_start, weight_files
+from pilotlight.optimize.pipeline import RUNS, Options, check, finish, libraries, partial, plan, writing
 from pilotlight.optimize.sequences import export, ladder, pieces, timing
 from pilotlight.optimize.sequences import folder as model_folder
 from pilotlight.optimize.sequences.export import Export
@@ -116,16 +114,17 @@ def optimize(options: Options, time: Time, progress: Progress) -> dict[str, Any]
         return _finish(run, _steps(run))
 
 
-def _steps(run: Run) -> dict[str, dict[str, Any]]:
-    """Every step, in order, each only when it is not finished yet; what each gave."""
+def _steps(run: Run) -> state.Results:
     texts = [[*sample.texts, *sample.right] for sample in run.samples]
-    depends = {"reference": texts, "int8": [run.options.precision, asdict(run.gate)], "layout": run.options.prefer}
-    does = (_export, _reference, _graph, _int8, _layout, _measure)
-    done = {}
-    for number, (name, do) in enumerate(zip(STEPS, does, strict=True), 1):
-        run.progress.step(number, len(STEPS), name)
-        done[name] = run.work.step(name, depends.get(name), lambda folder, do=do: do(run, folder))  # type: ignore[misc]
-    return done
+    does: Mapping[str, tuple[object, state.Step[Run]]] = {
+        "export": (None, _export),
+        "reference": (texts, _reference),
+        "graph": (None, _graph),
+        "int8": ([run.options.precision, asdict(run.gate)], _int8),
+        "layout": (run.options.prefer, _layout),
+        "measure": (None, _measure),
+    }
+    return run.work.steps(run, does, run.progress)
 
 
 def _job(run: Run, do: str, **more: Any) -> dict[str, Any]:
@@ -147,15 +146,9 @@ def _reference(run: Run, folder: Path) -> dict[str, Any]:
     found = worker.run(python, asked, progress)
     (folder / "answers.json").write_text(json.dumps(found), encoding="utf-8")
     first = _job(run, "sequence_first", rows=[middle], beams=run.beams())
-    starts = progress.each("cold starts of the original", range(COLD_STARTS))
-    cold = statistics.median(_cold(python, first, progress) for _ in starts)
+    cold = cold_start(python, first, progress)
     size = found["framework_bytes"] + sum(weight_files(run.source))
     return asdict(Reference(cold, found["warm_ms"], size))
-
-
-def _cold(python: Path, job: Mapping[str, Any], progress: Progress) -> float:
-    start = clock.monotonic()
-    return (float(worker.run(python, job, progress)["at"]) - start) * 1000
 
 
 def _graph(run: Run, folder: Path) -> dict[str, Any]:
