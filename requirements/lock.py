@@ -53,6 +53,8 @@ if __name__ == "__main__":
         "--extra",
         "build",
         "--extra",
+        "deploy",
+        "--extra",
         "optimize",
         "--extra",
         "test",

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "TensorInfo", "default_threads", "shaped"]
 
+# The threads of a session sleep when a run ends, in place of turning for the next one: the processors are free for a
+# model's other graph, and for all that Python does between runs. docs/decisions/0027-threads-sleep-between-runs.md
+POOL = {"session.force_spinning_stop": "1"}
+
 
 class Session(session.Session):
     """A loaded ONNX model; see `session.Session`.
 
-    `options` are session configuration entries, whose keys `onnxruntime_session_options_config_keys.h` lists.
+    `options` are session configuration entries, whose keys `onnxruntime_session_options_config_keys.h` lists; they
+    come before those of `POOL`.
     `optimize=False` takes the graph as it is: right and faster for one that was optimised before it was saved.
 
     Outputs look into the runtime's own memory, which is released after the last view of it: nothing is copied, nor by
@@ -35,7 +40,7 @@ class Session(session.Session):
     def __init__(
         self, path: str, *, threads: int | None = None, options: Mapping[str, str] = {}, optimize: bool = True
     ) -> None:
-        self._options = dict(options)
+        self._options = {**POOL, **options}
         self._optimize = optimize
         super().__init__(path, threads)
 
