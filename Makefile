@@ -36,6 +36,7 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/pictures.py
 	.venv-train/bin/python benchmarks/vision.py
 	.venv-train/bin/python benchmarks/cache.py
+	.venv-train/bin/python benchmarks/threads.py
 	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
 	.venv-train/bin/python benchmarks/container_start.py
 	.venv-train/bin/python benchmarks/build.py
