@@ -36,9 +36,9 @@ def copy(folder: Path) -> Path:
     return Path(shutil.copytree(SERVICE, folder, ignore=shutil.ignore_patterns("data", "run", "*.pt", ".pilotlight")))
 
 
-def built(service: Path, cache: Path, python: str) -> tuple[dict[str, object], float]:
+def built(service: Path, cache: Path, python: str, package: str = "auto") -> tuple[dict[str, object], float]:
     """The record of one build, and its seconds."""
-    command = [sys.executable, "-m", "pilotlight", "build", "qa", "--dir", str(service), "--json"]
+    command = [sys.executable, "-m", "pilotlight", "build", "qa", "--dir", str(service), "--json", "--package", package]
     command += ["--python", python] if python else []
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PILOTLIGHT_CACHE": str(cache)})
@@ -47,6 +47,19 @@ def built(service: Path, cache: Path, python: str) -> tuple[dict[str, object], f
         raise SystemExit(done.stdout + done.stderr)
     record: dict[str, object] = json.loads(done.stdout)
     return record, seconds
+
+
+def image(service: Path, cache: Path, python: str) -> str:
+    """The digest of the service's image, upon an empty base: one from a registry has its own digest everywhere."""
+    settings = service / "pilotlight.toml"
+    settings.write_text(f'{settings.read_text()}\n[build]\nbase_image = "scratch"\n')
+    artifact = built(service, cache, python, "image")[0]["artifact"]
+    assert isinstance(artifact, dict)
+    return str(artifact["digest"])
+
+
+def same(one: object, other: object) -> str:
+    return "the same bytes" if one == other else "DIFFERENT bytes"
 
 
 def changed(service: Path, cache: Path, python: str, number: int) -> float:
@@ -104,6 +117,10 @@ def main() -> None:
         warm = [built(one, cache, options.python)[1] for _ in range(options.runs)]
         code = [changed(one, cache, options.python, number) for number in range(options.runs)]
         whole, packed = bert_base(folder / "bert", cache, options.python)
+        images = [
+            image(copy(folder / name / "qa"), folder / f"cache of {name}", options.python)
+            for name in ("third", "fourth")
+        ]
     artifact, twin = record["artifact"], again["artifact"]
     assert isinstance(artifact, dict)
     assert isinstance(twin, dict)
@@ -138,7 +155,7 @@ def main() -> None:
         f"| nothing changed | {median(warm):.2f} |",
         f"| code changed | {median(code):.2f} |",
         "",
-        f"Two folders, two caches: {'the same bytes' if artifact['digest'] == twin['digest'] else 'DIFFERENT bytes'}.",
+        f"Two folders, two caches: zips have {same(artifact['digest'], twin['digest'])}, images {same(*images)}.",
     ]
     machine.write("build", lines)
 

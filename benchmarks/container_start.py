@@ -48,15 +48,15 @@ class Times(NamedTuple):
 
 def build(folder: Path, podman: Podman) -> str:
     """The image's id in podman."""
-    podman.import_root(stand_in.made("x86_64"), "localhost/base")
+    podman.import_root(stand_in.made(stand_in.NATIVE), "localhost/base")
     podman("push", "--quiet", "localhost/base", f"oci:{folder}/base:latest")
     service = folder / "service"
     shutil.copytree(EXAMPLE, service, ignore=shutil.ignore_patterns(".pilotlight", "train", "textgen"))
     settings = (EXAMPLE / "pilotlight.toml").read_text(encoding="utf-8").replace("records = true", "records = false")
-    base = f'\n[build]\nbase_image = "oci:{folder}/base:latest"\n'
+    base = f'\n[build]\narchitecture = "{stand_in.NATIVE}"\nbase_image = "oci:{folder}/base:latest"\n'
     (service / "pilotlight.toml").write_text(settings + base, encoding="utf-8")
     python = folder / "python3.13"
-    write_interpreter(python, stand_in.made("x86_64"), folder, ROOT / "src")
+    write_interpreter(python, stand_in.made(stand_in.NATIVE), folder, ROOT / "src")
     arguments = [
         "build",
         "qa",

@@ -19,7 +19,7 @@ import pytest
 from pilotlight import project
 from pilotlight.project import Project
 
-pytest_plugins = ["system_parts"]
+pytest_plugins = ["system_parts", "builds"]
 
 MakeService = Callable[..., Project]
 

@@ -118,6 +118,11 @@ class Function(Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(each for each in self.named_models.values() if is_uri(each)))
 
     @property
+    def fetches(self) -> tuple[str, ...]:
+        """Of `uris` those that the function fetches itself, since this machine has not made them ready."""
+        return tuple(each for each in self.uris if each not in self.fetched)
+
+    @property
     def model_paths(self) -> tuple[Path, ...]:
         """Where the models are that are on this machine, or should be."""
         found = (self.fetched.get(each, each) for each in self.named_models.values())

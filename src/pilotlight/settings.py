@@ -257,8 +257,9 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     optimize: Annotated[
         bool,
         setting(
-            "Whether a checkpoint on the hub (hf://) is optimised once before the function sees it. With false the "
-            "function fetches the repository as it is, which must hold a model folder, or model.onnx or model.tflite.",
+            "Whether a checkpoint on the hub (hf://) is optimised once before the function sees it, and packed by "
+            "`pilotlight build`. With false the function fetches the repository as it is, which must hold a model "
+            "folder, or model.onnx or model.tflite.",
             False,
         ),
     ] = True

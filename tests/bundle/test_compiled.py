@@ -81,6 +81,15 @@ def test_the_interpreter_on_the_path_is_the_first_that_runs(monkeypatch: pytest.
     assert interpreter.find(HERE) is None
 
 
+def test_a_chosen_interpreter_is_found_from_every_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    found = interpreter.find(HERE, "./python")
+    assert found is not None
+    assert found.path == str(tmp_path / "python")
+
+
 def test_an_interpreter_of_another_version_is_refused() -> None:
     with pytest.raises(UsageError, match=r"it is no Python 3\.99"):
         interpreter.find(Target("3.99"), sys.executable)

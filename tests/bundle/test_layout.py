@@ -56,7 +56,8 @@ def test_a_layout_and_an_archive_give_the_image_again(made: Image, tmp_path: Pat
     again = Blobs(tmp_path / "other cache")
     for name in ("oci:{}/layout", "oci:{}/layout:v1", "docker-archive:{}/image.tar", "oci-archive:{}/image.tar"):
         found = base.load(name.format(tmp_path), "x86_64", again)
-        assert (found.config, found.manifest, found.name) == (made.config, made.manifest, "")
+        assert (found.config, found.manifest) == (made.config, made.manifest)
+        assert found.name == (f"@{made.digest}" if name.startswith("oci:") else "")
         assert all(layer.path.read_bytes() for layer in found.layers)
         assert found.unpacked == made.unpacked
 
@@ -82,6 +83,13 @@ def test_an_archive_has_the_names_that_docker_looks_for(made: Image, tmp_path: P
                 "Layers": [f"blobs/sha256/{layer.digest[7:]}" for layer in made.layers],
             }
         ]
+        file = tar.extractfile("index.json")
+        assert file is not None
+        [listed] = json.load(file)["manifests"]
+    assert listed["annotations"] == {
+        "io.containerd.image.name": "localhost/qa:1",  # podman would call it "1" otherwise
+        "org.opencontainers.image.ref.name": "1",
+    }
 
 
 def test_an_image_upon_a_layout(made: Image, blobs: Blobs, tmp_path: Path) -> None:
@@ -265,6 +273,7 @@ def test_archives_that_are_none(
     with pytest.raises(ImageError) as refused:
         base.load(name, "x86_64", blobs)
     assert reason.format(digest_of(TAR)) in str(refused.value)
+    assert "zstd" not in reason or f"gzip docker-archive:{tmp_path / 'saved.tar'} oci:base" in refused.value.hint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "saved.tar"]
 
 

@@ -9,7 +9,7 @@ import wheels
 
 from pilotlight.bundle import libraries, lock, prune
 from pilotlight.bundle.files import Part, part
-from pilotlight.bundle.libraries import Libraries
+from pilotlight.bundle.libraries import Libraries, Source
 from pilotlight.bundle.needs import Need, Needs
 from pilotlight.bundle.target import Target
 from pilotlight.errors import BuildError
@@ -26,7 +26,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def install(folder: Path, *names: str, alone: tuple[str, ...] = ()) -> Libraries:
     needs = Needs((), tuple(Need(name, "", "module", "") for name in names))
     text = lock.resolve(needs, TARGET, folder / "locks/ask.txt", folder)
-    return libraries.install(text, alone, TARGET, folder / "cache")
+    return libraries.install(text, alone, TARGET, folder / "cache", Source(folder))
 
 
 def paths(found: Libraries) -> list[str]:
@@ -103,8 +103,21 @@ def test_a_wheel_that_is_not_the_one_that_was_locked_is_refused(index: Path, tmp
     text = lock.resolve(Needs(("lamp",), ()), TARGET, tmp_path / "locks/ask.txt", tmp_path)
     wheels.wheel(index, "lamp", files={"lamp/__init__.py": "another"})
     with pytest.raises(BuildError, match=r"installing the requirements: .*[Hh]ash"):
-        libraries.install(text, (), TARGET, tmp_path / "cache")
+        libraries.install(text, (), TARGET, tmp_path / "cache", Source(tmp_path))
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_wheels_come_from_where_the_project_says(index: Path, tmp_path: Path) -> None:
+    wheels.wheel(tmp_path / "private", "lamp")
+    wheels.wheel(tmp_path / "vendor", "wick")
+    lines = ("--find-links private", "lamp", "./vendor/wick-1.0-py3-none-any.whl")
+    needs = Needs(lines, ())
+    text = lock.resolve(needs, TARGET, tmp_path / "locks/ask.txt", tmp_path)
+    found = libraries.install(text, (), TARGET, tmp_path / "cache", Source(tmp_path, needs.indexes))
+    assert [each.name for each in found.installed] == ["lamp", "wick"]
+    assert not [path for path in paths(found) if path.endswith("direct_url.json")]  # it has the folder's name
+    [done] = (tmp_path / "cache").iterdir()
+    assert sorted(path.name for path in done.iterdir()) == ["installed.json", "tree"]
 
 
 def test_pilotlight_is_no_requirement(index: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Requirements are resolved by the real uv, from wheels in a folder."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import wheels
 from pilotlight.bundle import lock
 from pilotlight.bundle.needs import Need, Needs
 from pilotlight.bundle.target import Target
-from pilotlight.errors import RequirementError
+from pilotlight.errors import BuildError, RequirementError
 
 X86, ARM = Target("3.13", "x86_64"), Target("3.13", "arm64")
 
@@ -106,3 +107,43 @@ def test_what_cannot_be_resolved_is_said_in_the_resolvers_words(
     with pytest.raises(RequirementError, match=reason) as refused:
         resolve(tmp_path, X86, *lines)
     assert "requirements.txt" in refused.value.hint
+
+
+def test_every_requirement_has_a_hash_also_where_the_index_has_none(index: Path, tmp_path: Path) -> None:
+    wheels.wheel(index, "lamp")
+    wheels.wheel(index, "wick")
+    page = index / "simple/lamp/index.html"
+    page.write_text(re.sub("#sha256=[0-9a-f]+", "", page.read_text()))
+    assert all("--hash=sha256:" in block for block in lock.blocks(resolve(tmp_path, X86, "lamp", "wick")).values())
+
+
+def test_a_lock_with_a_requirement_without_a_hash_is_refused(index: Path, tmp_path: Path) -> None:
+    wheels.wheel(index, "lamp")
+    wheels.wheel(index, "wick")
+    text = resolve(tmp_path, X86, "lamp", "wick")
+    path = lock.file(tmp_path, "ask", X86)
+    path.write_text(text.replace(lock.blocks(text)["lamp"], "lamp==1.0\n"))
+    with pytest.raises(BuildError) as refused:
+        resolve(tmp_path, X86, "lamp", "wick")
+    assert str(refused.value) == f"reading {path}: lamp: it has no hash"
+    path.unlink()
+    assert resolve(tmp_path, X86, "lamp", "wick") == text
+
+
+def test_a_wheel_of_the_project_s_own_is_locked_and_seen_when_it_changes(index: Path, tmp_path: Path) -> None:
+    wheels.wheel(tmp_path / "vendor", "lamp")
+    first = resolve(tmp_path, X86, "./vendor/lamp-1.0-py3-none-any.whl")
+    assert list(lock.blocks(first)) == ["./vendor/lamp-1.0-py3-none-any.whl"]
+    assert "--hash=sha256:" in first
+    wheels.wheel(tmp_path / "vendor", "lamp", files={"lamp/__init__.py": "another"})
+    assert resolve(tmp_path, X86, "./vendor/lamp-1.0-py3-none-any.whl") != first
+
+
+def test_where_the_project_says_that_wheels_are_holds_for_libraries_of_ours_and_stays_out(
+    index: Path, tmp_path: Path
+) -> None:
+    wheels.wheel(tmp_path / "private", "lamp")
+    wheels.wheel(tmp_path / "private", "numpy")
+    text = resolve(tmp_path, X86, f"--find-links {tmp_path / 'private'}", "lamp", ours=(ours("numpy"),))
+    assert lock.pins(text) == {"lamp": "1.0", "numpy": "1.0"}
+    assert "private" not in text

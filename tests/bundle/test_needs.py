@@ -7,6 +7,7 @@ import pytest
 from conftest import write
 from pilotlight.bundle import imports, needs
 from pilotlight.bundle.needs import Need
+from pilotlight.bundle.sources import Model
 from pilotlight.errors import BuildError
 
 ORT, HANDLER = "<2,>=1.22", "def handler(event, context):\n    return None\n"
@@ -14,7 +15,7 @@ ORT, HANDLER = "<2,>=1.22", "def handler(event, context):\n    return None\n"
 
 def find(root: Path, code: str = HANDLER, **files: str) -> needs.Needs:
     write(root, {"inference/ask.py": code, **{name.replace("__", "/"): text for name, text in files.items()}})
-    models = [root / "models"] if (root / "models").exists() else []
+    models = [Model(root / "models", "models")] if (root / "models").exists() else []
     return needs.find(root, imports.trace(root, root / "inference/ask.py"), models)
 
 
@@ -35,7 +36,7 @@ def test_a_model_that_is_fetched_is_taken_for_onnx(tmp_path: Path) -> None:
     write(tmp_path, {"inference/ask.py": HANDLER, "requirements.txt": "tokenizers\n"})
     found = needs.find(tmp_path, imports.trace(tmp_path, tmp_path / "inference/ask.py"), [], ["hf://org/qa"])
     assert [(need.name, need.form, need.reason) for need in found.ours] == [
-        ("onnxruntime", "library", "hf://org/qa is fetched at start, and runs in its C library"),
+        ("onnxruntime", "library", "what hf://org/qa holds runs in its C library"),
         ("tokenizers", "module", "requirements.txt names it"),
     ]
 

@@ -1,6 +1,9 @@
 """Packages are proven by a real process of an interpreter that sees nothing but the packed tree."""
 
+import os
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +134,27 @@ def handler(event, context):
     assert "/nowhere" not in sys.path
 """
     assert errors(run(text, "{}")) == [""]
+
+
+class Stopped(Exception):
+    """What a signal raises here, as Ctrl+C does."""
+
+
+def test_nothing_runs_on_when_the_build_is_stopped(tmp_path: Path) -> None:
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    text = f"""
+import os, pathlib, signal, time
+pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(os.getpid()))
+os.kill({os.getpid()}, signal.SIGUSR1)
+time.sleep(600)
+"""
+    try:
+        with pytest.raises(Stopped):
+            run(text)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -61,18 +61,19 @@ class _RuntimeApi(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-@pytest.mark.parametrize("kind", ["zip", "image"])
-def test_the_script_starts_the_loop_for_the_wrapper_and_as_entry_point(tmp_path: Path, kind: str) -> None:
-    parts = [files.part("runtime", shipped.entries(sys.executable)), part("code", [Entry("inference/ask.py", HANDLER)])]
+@pytest.mark.parametrize(("kind", "name"), [("zip", "ask"), ("image", "ask"), ("image", "python_tips")])
+def test_the_script_starts_the_loop_for_the_wrapper_and_as_entry_point(tmp_path: Path, kind: str, name: str) -> None:
+    code = part("code", [Entry(f"inference/{name}.py", HANDLER)])
+    parts = [files.part("runtime", shipped.entries(sys.executable)), code]
     files.tree(parts, tmp_path)
     api = type("Api", (_RuntimeApi,), {"answers": [], "asked": 0})
     with HTTPServer(("127.0.0.1", 0), api) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         address = f"127.0.0.1:{server.server_port}"
         command = [str(tmp_path / shipped.START)]
-        command += [sys.executable, "/var/runtime/bootstrap.py"] if kind == "zip" else ["inference/ask.handler"]
+        command += [sys.executable, "/var/runtime/bootstrap.py"] if kind == "zip" else [f"inference/{name}.handler"]
         environ = {"PATH": os.environ["PATH"], "LAMBDA_TASK_ROOT": str(tmp_path), "AWS_LAMBDA_RUNTIME_API": address}
-        environ |= {"_HANDLER": "inference/ask.handler"} if kind == "zip" else {}
+        environ |= {"_HANDLER": f"inference/{name}.handler"} if kind == "zip" else {}
         done = subprocess.run(command, env=environ, cwd="/", capture_output=True, text=True, timeout=60)
         server.shutdown()
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ def function(service: Project) -> Function:
 def models(service: Project) -> list[str]:
     one = function(service)
     found = sources.models(one, imports.trace(one.root, one.file))
-    return [path.relative_to(one.root).as_posix() for path in found]
+    return [model.place for model in found]
 
 
 def code(service: Project, *exclude: str) -> list[str]:
@@ -45,6 +45,7 @@ def test_code_and_data_go_in_and_what_is_for_makers_does_not(make_service: Calla
         *("train/train.py", "data/squad.json", "notes.ipynb", "run/best.pt", "tests/test_words.py", "events/ask.json"),
         *(
             "README.md",
+            "vendor/lamp-1.0-py3-none-any.whl",
             "extension/manifest.json",
             "requirements.txt",
             "locks/ask-python3.13-x86_64.txt",
@@ -100,7 +101,7 @@ def test_a_model_goes_in_with_its_weights_and_without_its_card(make_service: Cal
     entries = sources.model_entries(one.root, sources.models(one, imports.trace(one.root, one.file)))
     names = ["model.json", "model.onnx", "model.onnx.data", "vocab.txt"]
     assert [entry.path for entry in entries] == [f"models/a/{name}" for name in names]
-    alone = sources.model_entries(one.root, (one.root / "models/a/model.onnx",))
+    alone = sources.model_entries(one.root, (sources.Model(one.root / "models/a/model.onnx", "models/a/model.onnx"),))
     assert [entry.path for entry in alone] == ["models/a/model.onnx", "models/a/model.onnx.data"]
 
 
@@ -116,3 +117,16 @@ def test_patterns_that_are_no_text_are_refused(make_service: Callable[..., Proje
     write(service.root, {".pilotlightignore": ""}).joinpath(".pilotlightignore").write_bytes(b"\xff")
     with pytest.raises(BuildError, match=r"reading .*/\.pilotlightignore"):
         code(service)
+
+
+@pytest.mark.parametrize("link", ["models/a", "models"])
+def test_a_model_that_is_a_link_out_of_the_project_is_refused(
+    make_service: Callable[..., Project], tmp_path: Path, link: str
+) -> None:
+    service = make_service({"inference/ask.py": READER})
+    write(tmp_path / "elsewhere", {"model.onnx": "", "a/model.onnx": ""})
+    place = service.root / link
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(tmp_path / "elsewhere" / ("a" if link == "models/a" else ""))
+    with pytest.raises(BuildError, match=r"packing .*/models/a: the link leads out of the project, to"):
+        list(sources.model_entries(service.root, (sources.Model(service.root / "models/a", "models/a"),)))

@@ -73,6 +73,14 @@ def test_the_parts_that_stay_are_compressed_once(tmp_path: Path) -> None:
     assert [path.stat() for path in cache.iterdir()] == [before]
 
 
+@pytest.mark.parametrize("size", [0, 1_000])
+def test_what_was_kept_and_is_damaged_is_made_again(tmp_path: Path, size: int) -> None:
+    first = zipped.write(PARTS, tmp_path / "a.zip", tmp_path / "cache")
+    [kept] = (tmp_path / "cache").iterdir()
+    kept.write_bytes(kept.read_bytes()[:size])
+    assert zipped.write(PARTS, tmp_path / "b.zip", tmp_path / "cache").sha256 == first.sha256
+
+
 def test_a_zip_that_cannot_be_finished_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "ask.zip").write_text("old")
     with pytest.raises(FileNotFoundError):

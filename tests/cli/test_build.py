@@ -2,61 +2,16 @@
 
 import json
 import os
-import subprocess
-import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import shared_objects
-import wheels
+from builds import PLAIN, TYPED, Build
 
 from conftest import write
 from pilotlight.local import process
 from pilotlight.project import load
-
-PLAIN = "def handler(event, context):\n    return {'word': event['word']}\n"
-TYPED = """
-import lamp
-from pilotlight import endpoint
-
-@endpoint
-def handler(word: str) -> str:
-    return lamp.NAME + word
-"""
-
-
-class Run(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def records(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Build = Callable[..., Run]
-
-
-@pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    """`build("--json", ...)` in the folder `service`, with small wheels as index and no target's Python on PATH."""
-    index = tmp_path / "wheels"
-    wheels.use(monkeypatch, index)
-    for name, version in (("lamp", "1.0"), ("msgspec", "0.22.0"), ("multipart", "2.0.1")):
-        wheels.wheel(index, name, version)
-    monkeypatch.setenv("PILOTLIGHT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-
-    def run(*arguments: str, folder: str = "service") -> Run:
-        command = [sys.executable, "-m", "pilotlight", "build", "--dir", str(tmp_path / folder), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
-        return Run(done.returncode, done.stdout, done.stderr)
-
-    return run
 
 
 def test_a_function_becomes_a_zip_with_what_it_needs(build: Build, tmp_path: Path) -> None:
@@ -145,6 +100,11 @@ def test_a_model_that_is_fetched_is_said_and_kept_where_lambda_has_room(build: B
             "imports",
             "nothing brings torch: name it in requirements.txt",
         ),
+        (
+            {"inference/ask.py": "import train.network\n" + PLAIN, "train/network.py": ""},
+            "imports",
+            "train/network.py is imported, and left out: take it in by exclude = ['!/train/']",
+        ),
     ],
 )
 def test_a_check_that_fails_leaves_nothing(
@@ -156,6 +116,14 @@ def test_a_check_that_fails_leaves_nothing(
     assert reason in done.out
     assert f"error: packing ask: {name}: not as it has to be" in done.err
     assert not (root / ".pilotlight").exists()
+
+
+def test_what_is_imported_can_be_taken_in_as_the_check_says(build: Build, tmp_path: Path) -> None:
+    files = {"inference/ask.py": "import train.network\n" + PLAIN, "train/network.py": ""}
+    root = write(tmp_path / "service", {**files, "pilotlight.toml": "[build]\nexclude = ['!/train/']\n"})
+    assert build().code == 0
+    with zipfile.ZipFile(root / ".pilotlight/build/ask.zip") as archive:
+        assert "train/network.py" in archive.namelist()
 
 
 def test_a_shared_object_for_another_machine_fails(build: Build, tmp_path: Path) -> None:
@@ -175,6 +143,9 @@ def test_a_shared_object_for_another_machine_fails(build: Build, tmp_path: Path)
         (("nothing",), {}, 2, "there is no function 'nothing'"),
         (("--python", "no-such-python"), {}, 2, "taking no-such-python as the target's interpreter"),
         (("--dockerfile", "d", "--push", "r/x:1"), {}, 2, "--push and --dockerfile exclude each other"),
+        (("--package", "zip", "--push", "r/x:1"), {}, 2, "--push is for images, and --package is zip"),
+        (("--format", "layout", "--push", "r/x:1"), {}, 2, "--push and --format exclude each other"),
+        (("--sbom", "x.json"), {"inference/b.py": PLAIN}, 2, "--sbom is for one function: name one of ask, b"),
         ((), {"requirements.txt": "none-such\n"}, 1, "resolving the requirements: Because none-such was not found"),
         ((), {"requirements.txt": "lamp\nlamp==7\n"}, 1, "lamp==7"),
         ((), {"lamp.py": "", "requirements.txt": "lamp\n"}, 1, "packing lamp.py: lamp is what lamp is imported as"),
@@ -200,35 +171,6 @@ def test_a_link_out_of_the_project_is_refused(build: Build, tmp_path: Path) -> N
     assert f"packing {root / 'words'}: the link leads out of the project, to /etc" in done.err
 
 
-def test_a_zip_over_the_limit_says_what_is_large_and_auto_takes_an_image(build: Build, tmp_path: Path) -> None:
-    root = write(tmp_path / "service", {"inference/ask.py": PLAIN})
-    with (root / "vectors.bin").open("wb") as file:
-        file.truncate(262_144_001)
-    done = build("--package", "zip")
-    assert done.code == 1
-    assert "packing ask: it has 263 MB unpacked, and a zip may have 262 MB" in done.err
-    assert "hint: the largest are the project's own files 262 MB" in done.err
-    [record] = build("--check", "--json").records
-    assert (record["package"], record["reason"]) == ("image", "it has 263 MB unpacked, and a zip may have 262 MB")
-
-
-def test_an_image_is_written_as_a_layout_an_archive_or_a_dockerfile(build: Build, tmp_path: Path) -> None:
-    files = {"inference/ask.py": PLAIN, "pilotlight.toml": '[build]\nbase_image = "scratch"\n'}
-    root = write(tmp_path / "service", files)
-    [record] = build("--json").records
-    artifact = record["artifact"]
-    assert isinstance(artifact, dict)
-    assert (artifact["kind"], record["reason"]) == ("image", "the setting base_image names what it begins with")
-    index = json.loads((root / ".pilotlight/build/ask.oci/index.json").read_bytes())
-    assert [each["digest"] for each in index["manifests"]] == [artifact["digest"]]
-    assert build("--format", "archive").code == 0
-    assert (root / ".pilotlight/build/ask.tar").is_file()
-    assert build("--dockerfile", str(tmp_path / "docker")).code == 0
-    text = (tmp_path / "docker/Dockerfile").read_text()
-    assert text.endswith('ENTRYPOINT ["/var/task/pilotlight-runtime"]\nCMD ["inference/ask.handler"]\n')
-    assert (tmp_path / "docker/code/inference/ask.py").read_text() == PLAIN
-
-
 def test_what_a_build_writes_into_the_project_is_not_packed_by_the_next(build: Build, tmp_path: Path) -> None:
     root = write(tmp_path / "service", {"inference/ask.py": PLAIN})
     zips = []
@@ -239,12 +181,34 @@ def test_what_a_build_writes_into_the_project_is_not_packed_by_the_next(build: B
     assert (root / "packages/ask.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_dockerfile_needs_a_base_that_docker_knows(build: Build, tmp_path: Path) -> None:
-    write(tmp_path / "service", {"inference/ask.py": PLAIN, "pilotlight.toml": '[build]\nbase_image = "oci:base"\n'})
-    done = build("--dockerfile", str(tmp_path / "docker"))
-    assert (done.code, "oci:base is no base that Docker knows" in done.err) == (2, True)
-    assert not (tmp_path / "docker").exists()
+def test_a_check_writes_the_bill_of_materials_where_it_is_asked_to(build: Build, tmp_path: Path) -> None:
+    root = write(tmp_path / "service", {"inference/ask.py": PLAIN, "requirements.txt": "lamp\n"})
+    assert build("--check", "--sbom", str(root / "bills/ask.json")).code == 0
+    bill = json.loads((root / "bills/ask.json").read_bytes())
+    assert [each["name"] for each in bill["components"]] == ["lamp", "pilotlight"]
+    assert not (root / ".pilotlight").exists()
+    [record] = build("--sbom", str(root / "bills/ask.json"), "--json").records
+    assert record["bill"] == str(root / "bills/ask.json")
+    assert json.loads((root / "bills/ask.json").read_bytes()) == bill
+    assert sorted(path.name for path in (root / ".pilotlight/build").iterdir()) == ["ask.json", "ask.zip"]
+
+
+def test_what_cannot_be_written_is_one_sentence(build: Build, tmp_path: Path) -> None:
+    root = write(tmp_path / "service", {"inference/ask.py": PLAIN, "taken": ""})
+    done = build("--out", str(root / "taken/below"))
+    assert (done.code, "Traceback" in done.err) == (2, False)
+    assert f"packing ask: {root / 'taken/below'}: Not a directory" in done.err
+
+
+def test_packages_are_not_written_among_what_is_packed(build: Build, tmp_path: Path) -> None:
+    root = write(tmp_path / "service", {"inference/ask.py": PLAIN})
+    done = build("--out", str(root))
+    assert (done.code, "the next build would pack what this one writes there" in done.err) == (2, True)
+    assert [path.name for path in root.iterdir()] == ["inference"]
 
 
 def test_help_has_examples(build: Build) -> None:
-    assert "\n  Examples:\n    pilotlight build\n    pilotlight build qa --check\n" in build("--help").out
+    assert (
+        "\n  Examples:\n    pilotlight build\n    pilotlight build qa --check --sbom qa.cdx.json\n"
+        in build("--help").out
+    )

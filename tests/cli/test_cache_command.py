@@ -14,6 +14,15 @@ from hub_server import FakeHub, files, open_hub
 
 SMALL, LARGE = {"model.onnx": bytes(500_000)}, {"model.onnx": bytes(2_000_000)}
 
+WITHOUT_LOCKS = """
+import errno, fcntl, os
+def refuse(descriptor, how):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+fcntl.lockf = refuse
+from pilotlight.cli import main
+main()
+"""  # a file system that has none is hard to come by
+
 
 @pytest.fixture
 def hub() -> Iterator[FakeHub]:
@@ -36,9 +45,10 @@ class Command:
         shell = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         self._environ = {**shell, **own, "TZ": "UTC"}
 
-    def __call__(self, *arguments: str, status: int = 0) -> list[str]:
+    def __call__(self, *arguments: str, status: int = 0, without_locks: bool = False) -> list[str]:
         """The lines of stdout, of stderr where it did not go well."""
-        command = [sys.executable, "-m", "pilotlight", "cache", *arguments]
+        program = ("-c", WITHOUT_LOCKS) if without_locks else ("-m", "pilotlight")
+        command = [sys.executable, *program, "cache", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=self._environ)
         assert done.returncode == status, done.stderr
         return (done.stderr if status else done.stdout).splitlines()
@@ -136,6 +146,21 @@ def test_what_is_in_use_is_not_removed(cache: Command) -> None:
     assert files(path) == SMALL
     user.communicate(timeout=100)
     cache("prune", "--size", "0")
+    assert not Path(path).exists()
+
+
+def test_what_cannot_be_known_to_be_unused_is_not_removed(cache: Command) -> None:
+    [path] = cache("fetch", "hf://org/small")
+    assert cache("remove", "hf://org/small", status=1, without_locks=True) == [
+        "error: removing hf://org/small@main: whether a process uses it cannot be known: No locks available",
+        "hint: make sure that none does, on any machine that has the folder mounted, and say --force",
+    ]
+    [line] = cache("prune", "--size", "0", "--json", without_locks=True)
+    told = json.loads(line)
+    reason = "whether a process uses it cannot be known: No locks available"
+    assert (told["removed"], told["reason"]) == (False, reason)
+    assert files(path) == SMALL
+    assert cache("remove", "hf://org/small", "--force", without_locks=True)[-1] == "0.5 MB are free again"
     assert not Path(path).exists()
 
 

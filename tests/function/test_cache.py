@@ -221,7 +221,7 @@ def test_a_redirect_from_https_to_http_is_refused(monkeypatch: pytest.MonkeyPatc
             "its owner has to admit you first",
             "ask at",
         ),
-        ({"token": "hf_mine"}, "hf_expired", FetchRefused, "Invalid credentials", "may have expired"),
+        ({"token": "hf_mine"}, "hf_expired", FetchRefused, "answered 401: Invalid credentials in", "may have expired"),
     ],
 )
 def test_what_may_not_be_read(

@@ -1,6 +1,7 @@
 """What goes wrong while a model is fetched: connections, servers, bytes, processes, disks. Nothing damaged is kept, and
 the next try works."""
 
+import errno
 import os
 import resource
 import signal
@@ -265,6 +266,60 @@ def test_a_killed_holder_leaves_the_lock_to_who_waits(hub: FakeHub, kept: Path) 
     assert hub.sent[-1].headers["range"] == "bytes=2000000-"
 
 
+SAYS = f"from pilotlight.function import transfer; transfer.EVERY = 0.1; {FETCH}"
+
+
+def test_those_that_wait_share_the_holders_trouble(hub: FakeHub, kept: Path) -> None:
+    """Each by itself would find it out after a time of waiting of its own, one after the other."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def refuse(request: Request) -> bytes:
+        asked.set()
+        go_on.wait(100)
+        return answer(503, b"down for maintenance", "Retry-After: 300\r\n")
+
+    hub.on_api = refuse
+    holder = start()
+    assert asked.wait(100)
+    waiting = [start(SAYS) for _ in range(3)]
+    for process in waiting:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("waiting for another process that fetches hf://org/name@main")
+    go_on.set()
+    for process in (holder, *waiting):
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 1
+        assert "FetchUnreachable: fetching hf://org/name: 127.0.0.1" in err
+        assert "answered 503: down for maintenance" in err
+    assert len(hub.hub.requests) == 1
+    hub.on_api = lambda request: None  # and the next try works
+    folder = Path(end(start()))
+    assert files(folder) == MODEL
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["entry.json", "files", "lock", "used"]
+
+
+def test_those_that_wait_ask_for_themselves_where_the_holder_was_refused(hub: FakeHub, kept: Path) -> None:
+    """They may have a token that it has not."""
+    hub.add("org/name", MODEL, token="")
+    hub.repositories["org/name"].token = "hf_valid"
+    asked, go_on = threading.Event(), threading.Event()
+
+    def later(request: Request) -> None:
+        asked.set()
+        go_on.wait(100)
+
+    hub.on_api = later
+    holder = start()
+    assert asked.wait(100)
+    waiting = start(SAYS, env={**os.environ, "HF_TOKEN": "hf_valid"})
+    assert waiting.stderr is not None
+    waiting.stderr.readline()
+    go_on.set()
+    _, err = holder.communicate(timeout=100)
+    assert "FetchError: fetching hf://org/name: the hub has no model of that name that you may read" in err
+    assert files(end(waiting)) == MODEL
+
+
 QUICK = f"from pilotlight.function import cache_lock; cache_lock.STALE = 1.0; cache_lock.BEAT = 0.1; {FETCH}"
 
 
@@ -346,10 +401,11 @@ def test_what_another_process_uses_is_not_removed(hub: FakeHub) -> None:
     assert process.stdout is not None
     folder = process.stdout.readline().strip()
     entry = cache_entries.Entry(os.path.dirname(folder))
-    assert not entry.remove()
+    assert entry.remove() == "a process uses it"
+    assert entry.remove(force=True) == "a process uses it"
     assert files(folder) == MODEL
     process.communicate(timeout=100)
-    assert entry.remove()
+    assert entry.remove() == ""
     assert not os.path.exists(entry.folder)
 
 
@@ -442,3 +498,26 @@ def test_without_locks_it_is_fetched_all_the_same(hub: FakeHub, monkeypatch: pyt
 
     monkeypatch.setattr(cache_lock.fcntl, "lockf", refuse)
     assert files(fetch("hf://org/name")) == MODEL
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EDQUOT])
+def test_what_cannot_be_known_to_be_unused_stays(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Without locks, and where they are used up: EFS has 512 for a file, so that there are as many users."""
+    monkeypatch.setenv("PILOTLIGHT_CACHE_SIZE", "4")
+    folder = end(start())
+
+    def refuse(descriptor: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(cache_lock.fcntl, "lockf", refuse)
+    entry = cache_entries.Entry(os.path.dirname(folder))
+    for file in (entry.used, entry.lock):
+        os.utime(file, (0, 0))
+    hub.add("org/other", {"model.onnx": bytes(2_000_000)})
+    fetch("hf://org/other")  # which the budget has no room for
+    assert files(folder) == MODEL
+    reason = f"whether a process uses it cannot be known: {os.strerror(number)}"
+    assert entry.remove() == reason
+    assert files(folder) == MODEL
+    assert entry.remove(force=True) == ""
+    assert not os.path.exists(entry.folder)

@@ -101,6 +101,8 @@ def test_json(annotation: Any, value: object, expected: object) -> None:
         (int | str, [], "f", "expected int | str, got array"),
         (list[int] | None, [1, "a"], "f[1]", "expected int, got str"),
         (Literal["a", 1], "b", "f", "expected 'a' | 1, got 'b'"),
+        (Literal["a", 1], 2, "f", "expected 'a' | 1, got 2"),
+        (Literal["a", 1], 10**50, "f", f"expected 'a' | 1, got '1{'0' * 39}…'"),
         (Literal["a", 1], True, "f", "expected 'a' | 1, got bool"),
         (Point, {"label": 3}, "f.x", "missing"),
         (list[Struct], [{"name": "a"}, {"name": 3}], "f[1].name", "expected str, got int"),

@@ -328,7 +328,6 @@ def test_a_region_that_is_none(region: str) -> None:
         answer(503, b"<html>"),
         answer(400, error("RequestTimeout")),
         answer(429, b""),
-        answer(400, error("ExpiredToken")),
     ],
 )
 def test_it_is_tried_again(trouble: bytes) -> None:

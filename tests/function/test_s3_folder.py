@@ -185,19 +185,27 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
 
 @pytest.mark.parametrize(
     "trouble",
-    [answer(503, said("SlowDown")), answer(500, b""), answer(400, said("ExpiredToken")), Cut(b""), b"SSH-2.0\r\n\r\n"],
+    [answer(503, said("SlowDown")), answer(500, b""), Cut(b""), b"SSH-2.0\r\n\r\n"],
 )
 def test_it_is_tried_again(told: Told, trouble: bytes) -> None:
     told.troubles = [answer(503, said("SlowDown")), trouble]
     assert files(fetch("s3://bucket/qa")) == WHOLE
 
 
+def test_a_listing_that_is_none_of_s3(told: Told) -> None:
+    told.troubles = [answer(200, b"<Contents><Key>qa/model.onnx</Key><Size>many</Size></Contents>")]
+    with pytest.raises(FetchError, match="fetching s3://bucket/qa: S3 lists an object without a size"):
+        fetch("s3://bucket/qa")
+
+
 def test_credentials_that_have_expired(told: Told, kept: Path) -> None:
+    """Those of the environment, which nobody renews: it is said at once, and not after all attempts."""
     told.troubles = [answer(400, said("ExpiredToken"))] * 100
     with pytest.raises(FetchRefused) as refused:
         fetch("s3://bucket/qa")
     assert str(refused.value) == "fetching s3://bucket/qa: S3 answered ExpiredToken: As told"
-    assert refused.value.hint == "new credentials were asked for, and have expired as well"
+    assert refused.value.hint.startswith("those of AWS_ACCESS_KEY_ID are for a time: sign in again")
+    assert len(told.troubles) == 99
     told.troubles = []
     assert files(fetch("s3://bucket/qa")) == WHOLE
 

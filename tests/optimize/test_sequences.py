@@ -136,6 +136,15 @@ def test_int8_is_held_to_the_gate(made: tuple[Path, int, Path, dict[str, Any], T
     assert not (tmp_path / "strict").exists()
 
 
+def test_a_checkpoint_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/config.json").write_text('{"model_type": "bart"}')
+    (tmp_path / "source/model.safetensors").write_bytes(b"")
+    with pytest.raises(SourceError, match="source: a model of the kind bart, and translation is for marian"):
+        pipeline.optimize(Options(f"{tmp_path}/source", "translation", tmp_path / "out"), None, Told())  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("generation", "reason"),
     [

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from stand_in import TASK, VARIABLES
 
 _HERE = Path(__file__).parent
+EMULATOR = "/usr/local/bin/aws-lambda-rie"
 _TMP = "rw,nosuid,nodev,mode=1777,size=512m"
 CONFINED = (  # what Lambda lets a function do: docs.aws.amazon.com/lambda/latest/dg/images-create.html
     *("--read-only", "--read-only-tmpfs=false", f"--tmpfs=/tmp:{_TMP}"),
@@ -66,6 +68,14 @@ class Podman:
         finally:
             self("rm", "--force", "--time", 0, name)
 
+    def emulated(
+        self, image: str, *, options: tuple[str, ...] = (), memory: int = 512
+    ) -> "contextlib.AbstractContextManager[Container]":
+        """A container whose own command is run by the emulator, which takes invocations from outside."""
+        settings = json.loads(self("inspect", image))[0]["Config"]
+        command = (*(settings["Entrypoint"] or ()), *settings["Cmd"])
+        return self.container(image, *command, options=(f"--entrypoint={EMULATOR}", *options), memory=memory)
+
     def close(self) -> None:
         """Stop and remove every container."""
         self("rm", "--all", "--force", "--time", 0)
@@ -92,6 +102,10 @@ class Container(NamedTuple):
             time.sleep(0.05)
         return int(state["ExitCode"])
 
+    def command_lines(self) -> bytes:
+        """Of all its processes, whose words end with zero bytes."""
+        return self.podman.run("exec", self.name, "sh", "-c", "cat /proc/[0-9]*/cmdline").stdout.encode()
+
     def _state(self) -> Mapping[str, Any]:
         [found] = json.loads(self.podman("inspect", self.name))
         state: Mapping[str, Any] = found["State"]
@@ -100,6 +114,13 @@ class Container(NamedTuple):
     def log(self) -> str:
         done = self.podman.run("logs", self.name)
         return done.stdout + done.stderr
+
+
+def unpack(file: zipfile.ZipFile, folder: Path) -> None:
+    """With the modes that the zip has, as Lambda does."""
+    for entry in file.infolist():
+        path = Path(file.extract(entry, folder))
+        path.chmod(entry.external_attr >> 16 & 0o777 if not entry.is_dir() else 0o755)
 
 
 def _settings(folder: Path) -> Mapping[str, str]:

@@ -6,8 +6,8 @@ of interpreter, runtime and emulator, the entry point, the variables. Its glibc 
 
     python tests/system/stand_in.py
 
-makes the roots, once per machine, as root, by debootstrap from the mirror that apt is set up with. The one for arm64 is
-unpacked without running anything of it; qemu runs what is asked for later.
+makes the roots, once per machine, as root, by debootstrap from the mirror that apt is set up with. The one for the
+other architecture is unpacked without running anything of it; qemu runs what is asked for later.
 """
 
 import contextlib
@@ -28,6 +28,10 @@ from pilotlight.optimize.environment import home
 PYTHON = "3.13"
 SUITE = "trixie"
 DEBIAN = {"x86_64": "amd64", "arm64": "arm64"}  # Debian's names of Lambda's architectures
+MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # the kernel's
+NATIVE = {"aarch64": "arm64"}.get(os.uname().machine, "x86_64")  # this machine, in Lambda's word
+FOREIGN = {"x86_64": "arm64", "arm64": "x86_64"}[NATIVE]
+QEMU = Path(f"/usr/bin/qemu-{MACHINES[FOREIGN]}-static")
 TASK = "/var/task"
 VARIABLES = {  # of AWS's base image for Python, with a locale that every system has
     "LANG": "C.UTF-8",
@@ -40,7 +44,6 @@ VARIABLES = {  # of AWS's base image for Python, with a locale that every system
 _HERE = Path(__file__).parent
 _PINS = _HERE.parents[1] / "requirements" / "dev.txt"
 _RUNTIME = ("awslambdaric", "simplejson", "snapshot-restore-py")  # with what it needs
-QEMU = Path("/usr/bin/qemu-aarch64-static")
 
 
 def made(architecture: str) -> Path:
@@ -84,9 +87,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _fill(architecture: str, folder: Path) -> None:
-    is_native = architecture == os.uname().machine
-    _debootstrap(architecture, folder, *(() if is_native else ("--foreign",)))
-    if not is_native:
+    _debootstrap(architecture, folder, *(("--foreign",) if architecture == FOREIGN else ()))
+    if architecture == FOREIGN:
         _unpack(folder)
     _furnish(folder, architecture)
     shutil.rmtree(folder / "var/cache/apt/archives")
@@ -130,10 +132,9 @@ def _furnish(folder: Path, architecture: str) -> None:
 
 
 def _install_runtime(folder: Path, architecture: str) -> None:
-    machine = {"arm64": "aarch64"}.get(architecture, architecture)
     pins = folder / "requirements.txt"
     pins.write_text(_pins(), encoding="utf-8")
-    platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in (34, 28, 17)]
+    platforms = [f"--platform=manylinux_2_{minor}_{MACHINES[architecture]}" for minor in (34, 28, 17)]
     target = ("--target", str(folder), "--implementation=cp", f"--python-version={PYTHON}", *platforms)
     locked = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--requirement", str(pins))
     _run([sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", *target, *locked])

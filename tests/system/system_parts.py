@@ -6,12 +6,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import stand_in
+from confined import write_interpreter
 from containers import Podman
 from registries import PASSWORD, USER, basic, docker_registry
+from workshops import Registry, Workshop
+
+import pilotlight
 
 NAME = "lambda/python:3.13"
 BASE = f"localhost/{NAME}"  # the stand-in's name among podman's images
@@ -27,13 +30,13 @@ def as_root() -> None:
 @pytest.fixture(scope="session")
 def trixie(as_root: None) -> Path:
     """A root file system with Lambda's Python, its runtime client and its emulator, for this machine."""
-    return stand_in.made("x86_64")
+    return stand_in.made(stand_in.NATIVE)
 
 
 @pytest.fixture(scope="session")
-def trixie_arm64(as_root: None) -> Path:
-    """The same for arm64, whose programs qemu runs."""
-    return stand_in.made("arm64")
+def foreign_trixie(as_root: None) -> Path:
+    """The same for the other architecture, whose programs qemu runs."""
+    return stand_in.made(stand_in.FOREIGN)
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +50,6 @@ def podman(trixie: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     shutil.rmtree(folder)
 
 
-class Registry(NamedTuple):
-    """A registry on loopback that knows one user; `settings` is a docker config.json with their password."""
-
-    address: str
-    settings: Path
-
-
 @pytest.fixture(scope="session")
 def registry(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that has the stand-in as lambda/python:3.13."""
@@ -64,3 +60,20 @@ def registry(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         registry.settings.write_text(json.dumps({"auths": {address: {"auth": known}}}), encoding="utf-8")
         podman("push", "--quiet", "--tls-verify=false", "--authfile", registry.settings, BASE, f"{address}/{NAME}")
         yield registry
+
+
+@pytest.fixture(scope="session")
+def workshop(registry: Registry, trixie: Path, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Where packages are built upon the stand-in, and proven by its Python."""
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "tmp").mkdir()
+    shutil.copy(registry.settings, folder / "config.json")
+    python = folder / "bin" / f"python{stand_in.PYTHON}"
+    write_interpreter(python, trixie, folder, Path(pilotlight.__file__).parent)
+    return Workshop(folder, registry, f"{registry.address}/{NAME}", stand_in.NATIVE, python)
+
+
+@pytest.fixture(scope="session")
+def question_answering(workshop: Workshop) -> Path:
+    """The service as it is packed in most tests; it keeps no records, as nothing is reached from a container."""
+    return workshop.question_answering("service")

@@ -3,88 +3,45 @@
 import gzip
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 from confined import write_interpreter
-from containers import Container, Podman
-from stand_in import TASK
-from system_parts import BASE, NAME, Registry
+from containers import Container, Podman, unpack
+from stand_in import FOREIGN, TASK
+from system_parts import BASE
+from workshops import EXAMPLE, Workshop, checks
 
 import pilotlight
 from conftest import RunningServer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]  # libraries are fetched, and qemu is slow
 
-_EXAMPLE = Path(__file__).parents[2] / "examples" / "question_answering"
-_EVENT = (_EXAMPLE / "events" / "qa.json").read_bytes()
-_AARCH64 = 183  # e_machine, ELF header
-_EMULATOR = "/usr/local/bin/aws-lambda-rie"
+_EVENT = (EXAMPLE / "events" / "qa.json").read_bytes()
+_ELF = {"x86_64": 62, "arm64": 183}  # e_machine in the header
 _PIECE = 1 << 20
 
 
-class Workshop(NamedTuple):
-    """A copy of the service, and what `pilotlight build` needs beside it; all below one folder, that of containers."""
-
-    folder: Path
-    registry: Registry
-
-    def build(self, *arguments: str) -> dict[str, Any]:
-        """What `pilotlight build qa --json` tells. Raises AssertionError with what it complained of."""
-        command = [sys.executable, "-m", "pilotlight", "build", "qa", "--dir", str(self.folder / "service"), "--json"]
-        done = subprocess.run([*command, *arguments], env=self._variables(), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        told: dict[str, Any] = json.loads(done.stdout)
-        return told
-
-    def _variables(self) -> Mapping[str, str]:
-        own = {"TMPDIR": self.folder / "tmp", "PILOTLIGHT_CACHE": self.folder / "cache"}
-        return {**os.environ, **{name: str(path) for name, path in own.items()}, "DOCKER_CONFIG": str(self.folder)}
+@pytest.fixture(scope="module")
+def pushed(workshop: Workshop, question_answering: Path) -> dict[str, Any]:
+    return workshop.build(question_answering, "qa", "--push", f"{workshop.registry.address}/qa:1")
 
 
 @pytest.fixture(scope="module")
-def workshop(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """The question-answering service; its answers are not recorded, as nothing is reached from a container."""
-    folder = tmp_path_factory.mktemp("workshop")
-    shutil.copytree(_EXAMPLE, folder / "service", ignore=shutil.ignore_patterns(".pilotlight", "train", "textgen"))
-    settings = (_EXAMPLE / "pilotlight.toml").read_text(encoding="utf-8").replace("records = true", "records = false")
-    settings += f'\n[build]\nbase_image = "{registry.address}/{NAME}"\n'
-    (folder / "service" / "pilotlight.toml").write_text(settings, encoding="utf-8")
-    (folder / "tmp").mkdir()
-    shutil.copy(registry.settings, folder / "config.json")
-    return Workshop(folder, registry)
-
-
-@pytest.fixture(scope="module")
-def python(workshop: Workshop, trixie: Path) -> str:
-    path = workshop.folder / "bin" / "python3.13"
-    write_interpreter(path, trixie, workshop.folder, Path(pilotlight.__file__).parent)
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def pushed(workshop: Workshop, python: str) -> dict[str, Any]:
-    address = workshop.registry.address
-    return workshop.build("--python", python, "--push", f"{address}/qa:1", "--plain-http", address)
-
-
-@pytest.fixture(scope="module")
-def zipped(workshop: Workshop, python: str) -> dict[str, Any]:
-    return workshop.build("--python", python, "--package", "zip", "--out", str(workshop.folder / "zip"))
+def zipped(workshop: Workshop, question_answering: Path) -> dict[str, Any]:
+    return workshop.build(question_answering, "qa", "--package", "zip", "--out", str(workshop.folder / "zip"))
 
 
 @pytest.fixture
-def answer_here(workshop: Workshop, start_server: Callable[..., RunningServer]) -> dict[str, Any]:
+def answer_here(question_answering: Path, start_server: Callable[..., RunningServer]) -> dict[str, Any]:
     """What `pilotlight serve` answers."""
-    server = start_server(workshop.folder / "service")
+    server = start_server(question_answering)
     request = Request(f"{server.url}/qa", _EVENT, {"content-type": "application/json"})
     with urlopen(request, timeout=60) as response:
         answer: dict[str, Any] = json.load(response)
@@ -92,7 +49,7 @@ def answer_here(workshop: Workshop, start_server: Callable[..., RunningServer]) 
 
 
 def test_every_check_of_the_image_has_passed(pushed: dict[str, Any]) -> None:
-    assert _checks(pushed) == {"passed"}
+    assert checks(pushed) == {"passed"}
     assert pushed["artifact"]["kind"] == "image"
 
 
@@ -115,7 +72,7 @@ def test_umoci_unpacks_the_pushed_image(pushed: dict[str, Any], workshop: Worksh
     _run("umoci", "unpack", "--image", f"{tmp_path}/image:1", str(tmp_path / "bundle"))
     task = tmp_path / "bundle" / "rootfs" / "var" / "task"
     for name in ("inference/qa.py", "models/qa/model.onnx"):
-        assert (task / name).read_bytes() == (_EXAMPLE / name).read_bytes()
+        assert (task / name).read_bytes() == (EXAMPLE / name).read_bytes()
     files = [path for path in task.rglob("*") if path.is_file()]
     assert {(path.stat().st_uid, path.stat().st_mode & 0o7777) for path in files} <= {(0, 0o644), (0, 0o755)}
     shutil.rmtree(tmp_path / "bundle")
@@ -126,40 +83,67 @@ def test_the_pulled_image_answers_as_serve_does(
 ) -> None:
     name = f"{workshop.registry.address}/qa@{pushed['artifact']['digest']}"
     podman("pull", "--quiet", "--tls-verify=false", "--authfile", workshop.registry.settings, name)
-    settings = json.loads(podman("inspect", name))[0]["Config"]
-    command = (*settings["Entrypoint"], *settings["Cmd"])
-    with podman.container(name, *command, options=(f"--entrypoint={_EMULATOR}",), memory=256) as container:
+    with podman.emulated(name, memory=256) as container:
         _compare(container, answer_here)
+
+
+def test_podman_loads_the_archive_which_answers_as_serve_does(
+    pushed: dict[str, Any],
+    workshop: Workshop,
+    question_answering: Path,
+    podman: Podman,
+    answer_here: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    """In place of `docker load`, whose format it reads: no Docker engine runs in the tests."""
+    told = workshop.build(question_answering, "qa", "--package", "image", "--format", "archive", "--out", str(tmp_path))
+    assert told["artifact"]["digest"] == pushed["artifact"]["digest"]
+    loaded = podman("load", "--input", tmp_path / "qa.tar")
+    assert loaded == "Loaded image: localhost/service--qa:latest"
+    with podman.emulated("localhost/service--qa:latest", memory=256) as container:
+        _compare(container, answer_here)
+
+
+def test_aws_s_client_in_the_image_answers_as_serve_does(
+    workshop: Workshop, podman: Podman, answer_here: dict[str, Any], tmp_path: Path
+) -> None:
+    """The base starts it, by its emulator."""
+    service = workshop.question_answering("by-awslambdaric", 'runtime = "awslambdaric"')
+    told = workshop.build(service, "qa", "--package", "image", "--out", str(tmp_path))
+    assert checks(told) == {"passed"}
+    name = podman("pull", "--quiet", f"oci:{told['artifact']['location']}")
+    settings = json.loads(podman("inspect", name))[0]["Config"]
+    assert (settings["Entrypoint"], settings["Cmd"]) == (["/lambda-entrypoint.sh"], ["inference/qa.handler"])
+    with podman.container(name, memory=256) as container:
+        _compare(container, answer_here)
+        assert b"awslambdaric" in container.command_lines()
 
 
 def test_the_unpacked_zip_answers_as_serve_does(
     zipped: dict[str, Any], podman: Podman, answer_here: dict[str, Any], tmp_path: Path
 ) -> None:
-    assert _checks(zipped) == {"passed"}
+    assert checks(zipped) == {"passed"}
     artifact = zipped["artifact"]
     with zipfile.ZipFile(artifact["location"]) as file:
-        _unpack(file, tmp_path / "task")
+        unpack(file, tmp_path / "task")
     variables = tuple(f"--env={name}={value}" for name, value in artifact["environment"].items())
     options = (f"--volume={tmp_path / 'task'}:{TASK}:ro", *variables)
     with podman.container(BASE, artifact["handler"], options=options, memory=256) as container:
         _compare(container, answer_here)
 
 
-def test_a_package_for_arm64_answers_under_qemu(workshop: Workshop, trixie_arm64: Path) -> None:
-    python = workshop.folder / "bin-arm64" / "python3.13"
-    write_interpreter(python, trixie_arm64, workshop.folder, Path(pilotlight.__file__).parent)
-    target = ("--target", "3.13-arm64", "--package", "zip", "--out", str(workshop.folder / "arm64"))
-    told = workshop.build("--python", str(python), *target)
-    assert _checks(told) == {"passed"}
+def test_a_package_for_another_architecture_answers_under_qemu(
+    workshop: Workshop, question_answering: Path, foreign_trixie: Path
+) -> None:
+    python = workshop.folder / "other bin" / "python3.13"
+    write_interpreter(python, foreign_trixie, workshop.folder, Path(pilotlight.__file__).parent)
+    target = ("--target", f"3.13-{FOREIGN}", "--package", "zip", "--out", str(workshop.folder / "other"))
+    told = workshop.build(question_answering, "qa", "--python", str(python), *target)
+    assert checks(told) == {"passed"}
     with zipfile.ZipFile(told["artifact"]["location"]) as file:
         heads = [file.read(name)[:20] for name in file.namelist() if ".so" in Path(name).suffixes]
     assert heads
-    assert {int.from_bytes(head[18:20], "little") for head in heads} == {_AARCH64}
-
-
-def _checks(told: Mapping[str, Any]) -> set[str]:
-    """What all checks found; a check that was not made is no "passed"."""
-    return {check["status"] for check in told["checks"]}
+    assert {int.from_bytes(head[18:20], "little") for head in heads} == {_ELF[FOREIGN]}
 
 
 def _compare(container: Container, expected: Mapping[str, Any]) -> None:
@@ -196,10 +180,3 @@ def _tar_digest(path: Path) -> str:
         while piece := file.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _unpack(file: zipfile.ZipFile, folder: Path) -> None:
-    """With the modes that the zip has, as Lambda does."""
-    for entry in file.infolist():
-        path = Path(file.extract(entry, folder))
-        path.chmod(entry.external_attr >> 16 & 0o777 if not entry.is_dir() else 0o755)

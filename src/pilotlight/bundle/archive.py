@@ -43,13 +43,15 @@ def write(image: Image, path: Path, name: Reference) -> None:
 
 
 def _entries(image: Image, name: Reference) -> Iterator[Entry]:
+    tag = name.tag or "latest"
+    whole = f"{name.registry}/{name.repository}:{tag}"
     named = {
         "Config": _inside(digest_of(image.config)),
-        "RepoTags": [f"{name.registry}/{name.repository}:{name.tag or 'latest'}"],
+        "RepoTags": [whole],
         "Layers": [_inside(layer.digest) for layer in image.layers],
     }
     yield Entry(_MANIFEST, encode([named]))
-    yield Entry("index.json", layout.index(image, name.tag or "latest"))
+    yield Entry("index.json", layout.index(image, tag, whole))
     yield Entry("oci-layout", layout.VERSION)
     for document in (image.config, image.manifest):
         yield Entry(_inside(digest_of(document)), document)

@@ -1,5 +1,6 @@
 """The image that a function's layers are appended to: from a registry, a layout or an archive."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,17 @@ from pilotlight.bundle.image import Image
 from pilotlight.bundle.transfers import Access
 
 SCRATCH = "scratch"
+_AWS = re.compile(r"(public\.ecr\.aws/lambda/python|(docker\.io/)?amazon/aws-lambda-python)([:@].*)?")
 
 
 def aws(python: str) -> str:
     """AWS's own image of that Python, for both architectures: gallery.ecr.aws/lambda/python."""
     return f"public.ecr.aws/lambda/python:{python}"
+
+
+def is_aws(name: str) -> bool:
+    """Whether it is one of AWS's own, which start their runtime with the handler that CMD names."""
+    return bool(_AWS.fullmatch(name))
 
 
 def load(name: str, architecture: str, blobs: Blobs, access: Access = registry.DEFAULT) -> Image:
@@ -31,12 +38,29 @@ def load(name: str, architecture: str, blobs: Blobs, access: Access = registry.D
     return registry.pull(reference.parse(name), architecture, blobs, access)
 
 
-def _layout(rest: str, architecture: str, blobs: Blobs) -> Image:
-    """A colon may be in the folder's own name."""
+def within(name: str, root: Path) -> str:
+    """The name as the settings in the folder `root` mean it: paths begin there."""
+    kind, colon, rest = name.partition(":")
+    return f"{kind}:{root / rest}" if colon and kind in LOCAL else name
+
+
+def place(name: str) -> Path | None:
+    """The folder or file that has the image; None for one in a registry."""
+    kind, colon, rest = name.partition(":")
+    if not colon or kind not in LOCAL:
+        return None
+    return _folder(rest)[0] if kind == "oci" else Path(rest)
+
+
+def _folder(rest: str) -> tuple[Path, str]:
+    """Folder and tag. A colon may be in the folder's own name."""
     folder, colon, tag = rest.rpartition(":")
-    if not colon or Path(rest).is_dir():
-        folder, tag = rest, ""
-    return layout.read(Path(folder), tag, architecture, blobs)
+    return (Path(rest), "") if not colon or Path(rest).is_dir() else (Path(folder), tag)
+
+
+def _layout(rest: str, architecture: str, blobs: Blobs) -> Image:
+    folder, tag = _folder(rest)
+    return layout.read(folder, tag, architecture, blobs)
 
 
 def _archive(rest: str, architecture: str, blobs: Blobs) -> Image:

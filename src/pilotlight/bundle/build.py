@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, NoReturn
 
 from pilotlight import limits
 from pilotlight.bundle import compiled, files, imports, interpreter, libraries, lock, needs, shipped, sources
@@ -26,8 +26,13 @@ class Plan(NamedTuple):
     function: Function
     target: Target
     trace: imports.Trace
-    models: tuple[Path, ...]
+    models: tuple[sources.Model, ...]
     needs: Needs
+
+    @property
+    def packed(self) -> Mapping[str, str]:
+        """Of the URIs whose models go in, their places below the task root."""
+        return sources.places(self.function)
 
     @property
     def alone(self) -> tuple[str, ...]:
@@ -73,7 +78,7 @@ def plan(function: Function, target: Target) -> Plan:
         raise FunctionError(function.defect, function.hint)
     trace = imports.trace(function.root, function.file)
     models = sources.models(function, trace)
-    return Plan(function, target, trace, models, needs.find(function.root, trace, models, function.uris))
+    return Plan(function, target, trace, models, needs.find(function.root, trace, models, function.fetches))
 
 
 def pack(plan: Plan, build: Build, cache: Path, python: str, say: Say) -> Package:
@@ -85,7 +90,8 @@ def pack(plan: Plan, build: Build, cache: Path, python: str, say: Say) -> Packag
     found = interpreter.find(target, python)
     say(f"resolving and installing the libraries of {function.name} for {target}")
     text = lock.resolve(plan.needs, target, lock.file(function.root, function.name, target), function.root)
-    installed = libraries.install(text, plan.alone, target, cache / "libraries")
+    source = libraries.Source(function.root, plan.needs.indexes)
+    installed = libraries.install(text, plan.alone, target, cache / "libraries", source)
     own = [
         files.part("dependencies", installed.entries() if installed.folder else ()),
         files.part("runtime", shipped.entries(target.runtime)),
@@ -115,21 +121,14 @@ def _rows(package: Package, part: Part) -> list[Row]:
     if part.name == "dependencies":
         rows = [Row(part.name, f"{each.name} {each.version}", each.size) for each in package.libraries.installed]
     elif part.name == "model":
-        rows = [
-            Row(part.name, _shown(package, model), _below(part, _shown(package, model)))
-            for model in package.plan.models
-        ]
+        rows = [Row(part.name, model.place, _size(part, model)) for model in package.plan.models]
     else:
         rows = [Row(part.name, "Pilotlight" if part.name == "runtime" else "the project's own files", rest)]
     return [row for row in [*rows, Row(part.name, "compiled modules", pycs)] if row.size]
 
 
-def _shown(package: Package, model: Path) -> str:
-    return model.relative_to(package.plan.function.root).as_posix()
-
-
-def _below(part: Part, path: str) -> int:
-    return sum(entry.size for entry in part.entries if entry.path.startswith(path))
+def _size(part: Part, model: sources.Model) -> int:
+    return sum(entry.size for entry in part.entries if model.holds(entry.path))
 
 
 class Choice(NamedTuple):
@@ -147,9 +146,11 @@ def choose(package: Package, build: Build, asked: str) -> Choice:
     fits = package.size <= limits.ZIP_UNZIPPED
     size = f"{megabytes(package.size)} MB unpacked"
     if package.size > limits.IMAGE:
-        _refuse(package, f"{size}, and an image may have {megabytes(limits.IMAGE)} MB")
+        remedy = "take a smaller model, or leave out what is not needed by the setting exclude"
+        _refuse(package, f"{size}, and an image may have {megabytes(limits.IMAGE)} MB", remedy)
     if asked == "zip" and not fits:
-        _refuse(package, f"{size}, and a zip may have {megabytes(limits.ZIP_UNZIPPED)} MB")
+        remedy = 'quantise the model, leave out what is not needed, or set package = "image"'
+        _refuse(package, f"{size}, and a zip may have {megabytes(limits.ZIP_UNZIPPED)} MB", remedy)
     if asked in ("zip", "image"):
         return Choice("zip" if asked == "zip" else "image", f'package = "{asked}"')
     if build.base_image:
@@ -161,10 +162,10 @@ def choose(package: Package, build: Build, asked: str) -> Choice:
     )
 
 
-def _refuse(package: Package, reason: str) -> None:
+def _refuse(package: Package, reason: str, remedy: str) -> NoReturn:
     largest = sorted(package.rows, key=lambda row: -row.size)[:3]
     shown = ", ".join(f"{row.what} {megabytes(row.size)} MB" for row in largest)
-    hint = f'the largest are {shown}: quantise the model, leave out what is not needed, or set package = "image"'
+    hint = f"the largest are {shown}: {remedy}"
     raise PackageTooLarge(f"packing {package.plan.function.name}: it has {reason}", hint)
 
 

@@ -12,6 +12,7 @@ from pilotlight.bundle.licences import UNKNOWN
 from pilotlight.bundle.proof import Event, Proof
 
 Status = Literal["passed", "failed", "not run", "noted"]
+_CLIENT = {"awslambdaric", "simplejson", "snapshot-restore-py"}  # with what it needs: the proof runs without it
 Found = tuple[Status, Sequence[str]]
 
 
@@ -60,15 +61,30 @@ def events(saved: Path) -> list[Event]:
 
 def _imports(package: Package, proven: Proof | str) -> Found:
     missing = [f"{each.place}: nothing brings {each.name}: name it in requirements.txt" for each in package.unmet]
+    missing += _left_out(package)
     if isinstance(proven, str):
         return ("failed", missing) if missing else ("not run", [proven])
     if proven.error:
         return "failed", [proven.error, *missing]
     loaded = {name.partition(".")[0] for name in proven.modules}
     unused = [each.name for each in package.libraries.installed if each.modules and not loaded & set(each.modules)]
-    by_library = {need.name for need in package.plan.needs.ours}
-    spare = [f"{name} was not imported: perhaps it can be left out" for name in unused if name not in by_library]
+    known = {need.name for need in package.plan.needs.ours}
+    known |= _CLIENT if package.plan.function.runtime == "awslambdaric" else set()
+    spare = [f"{name} was not imported: perhaps it can be left out" for name in unused if name not in known]
     return ("noted" if missing or spare else "passed"), [f"{len(proven.modules)} modules", *missing, *spare]
+
+
+def _left_out(package: Package) -> list[str]:
+    """Modules of the project's own that the function reaches, and that are in no part."""
+    there = {entry.path for part in package.parts for entry in part.entries}
+    gone = [path for path in package.plan.trace.files if path not in there]
+    return [f"{path} is imported, and left out: take it in by exclude = [{_taken_in(path)!r}]" for path in gone]
+
+
+def _taken_in(path: str) -> str:
+    """What is below a folder that is left out cannot be taken in alone, as in .gitignore."""
+    top, slash, _ = path.partition("/")
+    return f"!/{top}{slash}"
 
 
 def _handler(proven: Proof | str) -> Found:

@@ -63,14 +63,18 @@ def _compile(sources: Part, interpreter: Interpreter, done: Path) -> None:
 
 
 def _run(interpreter: Interpreter, folder: Path, paths: list[str]) -> None:
-    ran = subprocess.run(
-        interpreter.command("-c", _SCRIPT, str(folder), TASK_ROOT),
-        input=json.dumps(paths),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        env={"PYTHONHASHSEED": "0"},
-    )
+    try:
+        ran = subprocess.run(
+            interpreter.command("-c", _SCRIPT, str(folder), TASK_ROOT),
+            input=json.dumps(paths),
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            env={"PYTHONHASHSEED": "0"},
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"compiling by {interpreter.path}: it had not ended after {_SECONDS:.0f} s"
+        raise BuildError(reason, "name another interpreter with --python") from None
     if ran.returncode != 0:
         said = ran.stderr.strip().splitlines()[-1:] or [f"exit code {ran.returncode}"]
         raise BuildError(f"compiling by {interpreter.path}: {said[0]}", "name another interpreter with --python")

@@ -6,6 +6,7 @@ gives; its layers have the time of the build, so its digest is another each time
 
 import json
 import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,18 +23,23 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def write(folder: Path, base: str, parts: Iterable[Part], config: Config, prefix: str = PREFIX) -> Path:
     """Write `Dockerfile` and a folder for each part into `folder`, which is empty or not there yet.
 
-    Gives the Dockerfile. Raises `UsageError` when there is something already.
+    Gives the Dockerfile. Raises `UsageError` when there is something already; then, and after any other failure,
+    nothing is there that was not before.
     """
     parts = tuple(parts)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"writing a Dockerfile to {folder}: it is not empty", "name a folder that is not there yet")
     content = text(base, [part.name for part in parts], config, prefix)
-    for part in parts:
-        (folder / part.name).mkdir(parents=True)
-        files.tree([part], folder / part.name)
-    path = folder / "Dockerfile"
-    path.write_text(content, encoding="utf-8")
-    return path
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as room:
+        new = Path(room) / "new"
+        for part in parts:
+            (new / part.name).mkdir(parents=True)
+            files.tree([part], new / part.name)
+        new.mkdir(exist_ok=True)
+        (new / "Dockerfile").write_text(content, encoding="utf-8")
+        new.rename(folder)
+    return folder / "Dockerfile"
 
 
 def text(base: str, names: Iterable[str], config: Config, prefix: str = PREFIX) -> str:

@@ -105,7 +105,7 @@ def _below(root: Path, folder: Path, path: str, above: tuple[Path, ...], leaves_
     real = folder.resolve()
     if real in above:
         raise BuildError(f"packing {folder}: its links go in a circle", "remove the link")
-    for each in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    for each in _listed(folder):
         found, is_folder = Path(each.path), os.path.isdir(each.path)
         inside = f"{path}{each.name}/" if is_folder else path + each.name
         if leaves_out(inside):
@@ -116,6 +116,14 @@ def _below(root: Path, folder: Path, path: str, above: tuple[Path, ...], leaves_
             yield from _below(root, found, inside, (*above, real), leaves_out)
         else:
             yield of_file(inside, found)
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except PermissionError:
+        hint = "let this user read it, or leave it out by the setting exclude"
+        raise BuildError(f"packing {folder}: it may not be read", hint) from None
 
 
 def check_link(root: Path, link: Path) -> None:

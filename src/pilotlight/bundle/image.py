@@ -33,7 +33,8 @@ class Config(NamedTuple):
 
 
 class Image(NamedTuple):
-    """`config` is the configuration as JSON. `name` says where it is from, with the digest there, or is empty."""
+    """`config` is the configuration as JSON. `name` says where it is from, with the digest there, or is empty. Of an
+    image in a folder it is the digest alone, as "@sha256:...": the folder has another name elsewhere."""
 
     config: bytes
     layers: tuple[Layer, ...]
@@ -89,7 +90,8 @@ def append(base: Image, layers: Iterable[Layer], config: Config) -> Image:
 def _check_architecture(given: Mapping[str, Any], config: Config, name: str) -> None:
     wanted = ARCHITECTURES.get(config.architecture, given.get("architecture"))
     if given.get("architecture") != wanted:
-        reason = f"appending to {name or 'the base image'}: it is for {given.get('architecture')}, not {wanted}"
+        shown = name if name.partition("@")[0] else "the base image"
+        reason = f"appending to {shown}: it is for {given.get('architecture')}, not {wanted}"
         raise ImageError(reason, f"name a base image for {config.architecture}")
 
 
@@ -137,4 +139,5 @@ def _settings(given: Mapping[str, Any], name: str, config: Config) -> dict[str, 
 def _labels(name: str) -> dict[str, str]:
     """Which image it was made from, for people and for tools that look for newer ones."""
     image, _, digest = name.partition("@")
-    return {f"{_BASE}.name": image, f"{_BASE}.digest": digest} if digest else {}
+    labels = {f"{_BASE}.name": image, f"{_BASE}.digest": digest}
+    return {label: value for label, value in labels.items() if digest and value}

@@ -39,7 +39,7 @@ def find(target: Target, chosen: str = "") -> Interpreter | None:
     Raises `UsageError` when the chosen one is none.
     """
     if chosen:
-        found = _probe(shutil.which(chosen) or chosen, target)
+        found = _probe(os.path.abspath(shutil.which(chosen) or chosen), target)  # it is started in other folders
         if found is None:
             hint = f"name a CPython {target.python}, such as /usr/bin/python{target.python}"
             raise UsageError(f"taking {chosen} as the target's interpreter: it is no Python {target.python}", hint)

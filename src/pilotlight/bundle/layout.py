@@ -17,6 +17,7 @@ from pilotlight.bundle.manifest import MANIFEST, Descriptor, Index, Manifest, Pl
 from pilotlight.errors import ImageError, UsageError
 
 _TAG = "org.opencontainers.image.ref.name"
+_NAME = "io.containerd.image.name"  # of `docker save`, which podman and containerd read too: else the tag is the name
 VERSION = encode({"imageLayoutVersion": "1.0.0"})
 _INDEX = "index.json"
 _CONTENTS = {_INDEX, "oci-layout", "blobs", "manifest.json", "repositories"}  # the last two are Docker's
@@ -45,9 +46,10 @@ def fill(image: Image, folder: Path, tag: str) -> None:
     _put(folder / "oci-layout", VERSION)
 
 
-def index(image: Image, tag: str) -> bytes:
-    """The layout's own list, of one image."""
-    named = {"mediaType": MANIFEST, "digest": image.digest, "size": len(image.manifest), "annotations": {_TAG: tag}}
+def index(image: Image, tag: str, name: str = "") -> bytes:
+    """The layout's own list, of one image; what loads it takes `name` for its whole name."""
+    annotations = {_TAG: tag, **({_NAME: name} if name else {})}
+    named = {"mediaType": MANIFEST, "digest": image.digest, "size": len(image.manifest), "annotations": annotations}
     return encode({"schemaVersion": 2, "mediaType": manifest.INDEX, "manifests": [named]})
 
 
@@ -94,17 +96,19 @@ def _replaced(folder: Path) -> Iterator[Path]:
 def read(folder: Path, tag: str, architecture: str, blobs: Blobs) -> Image:
     """The image of that tag, or the only one where it is empty, for Lambda's `architecture`. Its layers get into
     `blobs`, as gzip where they are none. Raises `ImageError`."""
-    place = Place(f"reading the image {folder}", f"oci:{folder}")
+    place = Place(f"reading the image {folder}", f"oci:{folder}{tag and f':{tag}'}")
     store = Blobs(folder / "blobs")
     listed = manifest.decode(_document(folder / _INDEX, place), Index, place)
-    found = _found(store, _named(listed, tag, place), place)
+    named = _named(listed, tag, place)
+    found = _found(store, named, place)
     if isinstance(found, Index):
-        found = _found(store, manifest.choose(found, architecture, place), place)
+        named = manifest.choose(found, architecture, place)
+        found = _found(store, named, place)
     if isinstance(found, Index):
         raise ImageError(f"{place.what}: its index has an index", "write the image itself into a layout")
     config = _content(store, found.config, place)
     about = manifest.about(config, len(found.layers), architecture, place)
-    return Image(config, _layers(store, found, about.rootfs.diff_ids, blobs, place))
+    return Image(config, _layers(store, found, about.rootfs.diff_ids, blobs, place), f"@{named.digest}")
 
 
 def _named(listed: Index, tag: str, place: Place) -> Descriptor:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -53,7 +54,14 @@ class Libraries(msgspec.Struct, frozen=True):
 NONE = Libraries("", (), {}, 0, {})
 
 
-def install(text: str, alone: Iterable[str], target: Target, cache: Path) -> Libraries:
+class Source(NamedTuple):
+    """Where wheels come from: the project's folder, whose settings of uv hold, and lines of its requirements.txt."""
+
+    root: Path
+    indexes: tuple[str, ...] = ()
+
+
+def install(text: str, alone: Iterable[str], target: Target, cache: Path, source: Source) -> Libraries:
     """The libraries of the lock `text`; those in `alone` are C libraries only. Raises as `lock.resolve`."""
     if not lock.blocks(text):
         return NONE
@@ -61,16 +69,16 @@ def install(text: str, alone: Iterable[str], target: Target, cache: Path) -> Lib
     key = (text, str(only), str(target), str(prune.RULES), str(prune.ALONE), tool.version if tool else "")
     done = cache / hashlib.sha256("\0".join(key).encode()).hexdigest()
     if not done.exists():
-        _install(text, only, target, tool, done)
+        _install(text, only, target, tool, done, source)
     found = msgspec.json.decode((done / _LIST).read_bytes(), type=Libraries)
     return msgspec.structs.replace(found, folder=str(done / _TREE))
 
 
-def _install(text: str, alone: tuple[str, ...], target: Target, tool: Strip | None, done: Path) -> None:
+def _install(text: str, alone: tuple[str, ...], target: Target, tool: Strip | None, done: Path, source: Source) -> None:
     done.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".installing-", dir=done.parent))
     try:
-        _unpack(text, target, folder)
+        _unpack(text, target, folder, source)
         (folder / _LIST).write_bytes(msgspec.json.encode(_cut(folder / _TREE, alone, tool)))
         folder.chmod(0o755)
         keep(folder, done)
@@ -78,12 +86,12 @@ def _install(text: str, alone: tuple[str, ...], target: Target, tool: Strip | No
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unpack(text: str, target: Target, folder: Path) -> None:
-    """Copies, not links to uv's cache: stripping writes to them."""
-    (folder / "lock.txt").write_text(text, encoding="utf-8")
-    hashed = ("--require-hashes",) if text.count("--hash=") >= len(lock.pins(text)) else ()  # some indexes have none
-    options = ("--no-deps", *hashed, "--link-mode", "copy", "--quiet", "--target", str(folder / _TREE))
-    lock.run("installing the requirements", ["install", *options, *lock.platform(target), "-r", "lock.txt"], folder)
+def _unpack(text: str, target: Target, folder: Path, source: Source) -> None:
+    """Copies, not links to uv's cache: stripping writes to them. Paths in what uv reads begin in the project."""
+    lines = "".join(f"{line}\n" for line in source.indexes)
+    options = ("--no-deps", "--require-hashes", "--link-mode", "copy", "--quiet", "--target", str(folder / _TREE))
+    command = ["install", *options, *lock.platform(target), "-r", "-"]
+    lock.run("installing the requirements", command, source.root, lines + text)
 
 
 def _cut(tree: Path, alone: tuple[str, ...], tool: Strip | None) -> Libraries:

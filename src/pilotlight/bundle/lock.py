@@ -31,10 +31,12 @@ def file(root: Path, function: str, target: Target) -> Path:
 def resolve(needs: Needs, target: Target, path: Path, root: Path) -> str:
     """The lock of `needs`, as it is at `path` where that was made for the same, else resolved and written there.
 
-    Raises `RequirementError` when there is no such set of wheels, `BuildError` when the index cannot be reached.
+    Raises `RequirementError` when there is no such set of wheels, `BuildError` when the index cannot be reached, or
+    when the lock that is there has a requirement without a hash: uv gives each one, whatever the index has.
     """
     asked = _HEAD.format(asked=_digest(needs, target, root))
-    if path.exists() and (text := path.read_text(encoding="utf-8")).startswith(asked):
+    if (text := _read(path)).startswith(asked):
+        _check_hashes(text, path)
         return text
     text = asked + _resolve(needs, target, root)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,18 +46,33 @@ def resolve(needs: Needs, target: Target, path: Path, root: Path) -> str:
     return text
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise BuildError(f"reading {path}: {error}", "delete it: it is made again") from None
+
+
+def _check_hashes(text: str, path: Path) -> None:
+    """What has none would be taken from an index unseen."""
+    bare = [name for name, block in blocks(text).items() if "--hash=" not in block]
+    if bare:
+        reason = f"reading {path}: {', '.join(bare)}: it has no hash"
+        raise BuildError(reason, "take back what was changed there, or delete the file: it is made again")
+
+
 def pins(lock: str) -> dict[str, str]:
     """The versions in a lock by the names of distributions."""
     return dict(re.findall(r"^([a-z0-9-]+)==([^\s;\\]+)", lock, re.M))
 
 
 def _digest(needs: Needs, target: Target, root: Path) -> str:
-    """Of everything that the resolution depends on and that can be seen here: files that others include as well."""
+    """Of everything that the resolution depends on and that can be seen here: files that are included, and wheels."""
     words = [str(target), *needs.lines, "", *(need.requirement for need in needs.ours)]
     for line in needs.lines:
-        included = re.match(r"(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)", line)
-        if included and (root / included[1]).is_file():
-            words.append((root / included[1]).read_text(encoding="utf-8", errors="replace"))
+        named = re.match(r"(?:(?:-r|-c|--requirement|--constraint)[\s=]*)?(\S+)", line)
+        if named and os.path.isfile(root / named[1]):
+            words.append(hashlib.sha256((root / named[1]).read_bytes()).hexdigest())
     return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
 
@@ -65,9 +82,8 @@ def _resolve(needs: Needs, target: Target, root: Path) -> str:
     found = blocks(others)
     held = [line.partition(" ")[0] for line in others.splitlines() if "==" in line]
     ours = [need.requirement for need in needs.ours]
-    found |= blocks(
-        _compile([*ours, *(pin for pin in held if _has(ours, pin))], target, root, ("--no-deps",)) if ours else ""
-    )
+    asked = [*needs.indexes, *ours, *(pin for pin in held if _has(ours, pin))]
+    found |= blocks(_compile(asked, target, root, ("--no-deps",)) if ours else "")
     return "".join(found[name] for name in sorted(found))
 
 
@@ -76,8 +92,8 @@ def _has(requirements: Iterable[str], pin: str) -> bool:
 
 
 def blocks(lock: str) -> dict[str, str]:
-    """Each requirement with its hashes, by its name."""
-    blocks = re.findall(r"^[a-z0-9].*\n(?:[ \t].*\n)*", lock, re.M)
+    """Each requirement with its hashes, by its name, or its path where it is a file of the project's."""
+    blocks = re.findall(r"^[^#\s-].*\n(?:[ \t].*\n)*", lock, re.M)
     return {re.split("[=@ ]", block, maxsplit=1)[0]: block for block in blocks}
 
 

@@ -29,8 +29,8 @@ TARS = (TAR, f"{DOCKER}image.rootfs.diff.tar")
 ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 """Lambda's word -> that of images: Go's GOARCH."""
 
-AGAIN = "have it made again by a current tool: skopeo copy --format oci docker://{name} oci:base"
-GZIPPED = "write it with gzip: skopeo copy --dest-compress-format gzip docker://{name} oci:base, and name oci:base"
+AGAIN = "have it made again by a current tool: skopeo copy --format oci {name} oci:base"
+GZIPPED = "write it with gzip: skopeo copy --dest-compress-format gzip {name} oci:base, and name oci:base"
 
 Digest = Annotated[str, msgspec.Meta(pattern=f"^{DIGEST.pattern}$")]
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -87,7 +87,8 @@ class About(msgspec.Struct):
 
 
 class Place(NamedTuple):
-    """Which document, for messages: "reading the image x"; and the image's name, for what is to be done."""
+    """Which document, for messages: "reading the image x"; and the image's name for what is to be done, as skopeo has
+    it, with "docker://" or "oci:" before it."""
 
     what: str
     name: str

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pilotlight.bundle.imports import Trace
+from pilotlight.bundle.sources import Model
 from pilotlight.errors import BuildError
 
 REQUIREMENTS = "requirements.txt"
 Form = Literal["module", "library"]
+_INDEXES = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index")  # of requirements files
 
 
 class Library(NamedTuple):
@@ -65,10 +67,15 @@ class Needs(NamedTuple):
     lines: tuple[str, ...]
     ours: tuple[Need, ...]
 
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """The lines that say where wheels are. They may hold a password, so no lock has them."""
+        return tuple(line for line in self.lines if line.startswith(_INDEXES))
 
-def find(root: Path, trace: Trace, models: Iterable[Path], uris: Iterable[str] = ()) -> Needs:
-    """What a function needs that reaches `trace` and runs the models in the folders, or files, `models`. Of those that
-    `uris` name nothing is known but that they are ONNX: what else they need is for requirements.txt to name.
+
+def find(root: Path, trace: Trace, models: Iterable[Model], uris: Iterable[str] = ()) -> Needs:
+    """What a function needs that reaches `trace` and runs `models`, which are packed. Of those that `uris` name nothing
+    is known but that they are ONNX: what else they need is for requirements.txt to name.
 
     Raises `BuildError` when a model's settings or requirements.txt cannot be read.
     """
@@ -78,7 +85,7 @@ def find(root: Path, trace: Trace, models: Iterable[Path], uris: Iterable[str] =
     for name, form, reason in (
         *_of_requirements(written),
         *_of_code(trace),
-        *_of_models(root, models),
+        *_of_models(models),
         *_of_uris(uris),
     ):
         _add(found, Need(name, _versions(name, written), form, reason))
@@ -112,9 +119,8 @@ def _of_code(trace: Trace) -> Iterator[tuple[str, Form, str]]:
         yield "msgspec", "module", f"{found.place}: an @endpoint takes and gives types that only it converts"
 
 
-def _of_models(root: Path, models: Iterable[Path]) -> Iterator[tuple[str, Form, str]]:
-    for file in (file for model in models for file in (sorted(model.rglob("*")) if model.is_dir() else [model])):
-        where = file.relative_to(root).as_posix()
+def _of_models(models: Iterable[Model]) -> Iterator[tuple[str, Form, str]]:
+    for file, where in (each for model in models for each in _files(model)):
         if file.suffix == ".onnx":
             yield "onnxruntime", "library", f"{where} runs in its C library"
         if file.suffix == ".tflite":
@@ -123,9 +129,17 @@ def _of_models(root: Path, models: Iterable[Path]) -> Iterator[tuple[str, Form, 
             yield "tokenizers", "module", f"{where} names its tokenizer"
 
 
+def _files(model: Model) -> Iterator[tuple[Path, str]]:
+    """Each with its path below the task root."""
+    if not model.path.is_dir():
+        yield model
+    for file in sorted(model.path.rglob("*")):
+        yield file, f"{model.place}/{file.relative_to(model.path).as_posix()}"
+
+
 def _of_uris(uris: Iterable[str]) -> Iterator[tuple[str, Form, str]]:
     for uri in uris:
-        yield "onnxruntime", "library", f"{uri} is fetched at start, and runs in its C library"
+        yield "onnxruntime", "library", f"what {uri} holds runs in its C library"
 
 
 def _tokenizer(file: Path) -> object:

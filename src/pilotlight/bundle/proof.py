@@ -111,6 +111,10 @@ def _run(command: list[str], tree: Path, environ: Mapping[str, str], text: str, 
         os.killpg(process.pid, signal.SIGKILL)
         said, _ = process.communicate()
         return f"{said}\nit had not ended after {seconds:.0f} s"
+    except BaseException:  # such as Ctrl+C, which reaches this process alone
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
     if process.returncode < 0:
         said += f"\nit was ended by {signal.Signals(-process.returncode).name}"
     return said

@@ -34,7 +34,10 @@ RULES = (
         "records of the installation",
         (
             ".lock",
-            *(f"*.dist-info/{name}" for name in ("RECORD", "INSTALLER", "REQUESTED", "WHEEL", "uv_cache.json")),
+            *(
+                f"*.dist-info/{name}"
+                for name in ("RECORD", "INSTALLER", "REQUESTED", "WHEEL", "uv_cache.json", "direct_url.json")
+            ),
         ),
     ),
     Rule("numpy for Fortran", *_tools("numpy", "f2py")),

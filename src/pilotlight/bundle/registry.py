@@ -38,7 +38,7 @@ def pull(reference: Reference, architecture: str, blobs: Blobs, access: Access =
 
     Raises `ImageError` and its kin when there is none, or none that Lambda could take.
     """
-    place = Place(f"pulling {reference}", str(reference))
+    place = Place(f"pulling {reference}", f"docker://{reference}")
     with access.session(reference, [_scope(reference, "pull")]) as session:
         digest, found = _document(session, reference.version, place)
         if isinstance(found, Index):

@@ -17,9 +17,9 @@ docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html."""
 _SCRIPT = """\
 #!/bin/sh
 # Starts Pilotlight's runtime loop. Of a zip, as AWS_LAMBDA_EXEC_WRAPPER: the arguments are the command of the managed
-# runtime, which begins with its interpreter. Of an image, as ENTRYPOINT: the argument is the handler.
+# runtime, which begins with its interpreter's path. Of an image, as ENTRYPOINT: the argument is the handler.
 case "$1" in
-  */python*) python=$1 ;;
+  /*) python=$1 ;;
   *) python={python} _HANDLER=${{1:-$_HANDLER}} ;;
 esac
 export _HANDLER LAMBDA_TASK_ROOT="${{LAMBDA_TASK_ROOT:-{root}}}"

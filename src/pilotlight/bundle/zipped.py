@@ -55,9 +55,18 @@ def _unfinished(path: Path) -> Path:
 def _kept(parts: Sequence[Part], cache: Path) -> Path:
     """The zip of `parts` that is kept under the digest of what they hold, and the zlib that compressed it."""
     path = cache / f"{content(parts)}.zlib-{zlib.ZLIB_RUNTIME_VERSION}.zip"
-    if not path.exists():
+    if not _is_whole(path, parts):
         write(parts, path)
     return path
+
+
+def _is_whole(path: Path, parts: Sequence[Part]) -> bool:
+    """A file that ends early is none: the power went while it was written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist() == [entry.path for part in parts for entry in part.entries]
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def content(parts: Sequence[Part]) -> str:

@@ -1,6 +1,7 @@
 """What `pilotlight build` shows of a package."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import click
 
@@ -14,9 +15,10 @@ _COLOURS = {"passed": "green", "failed": "red", "not run": "yellow", "noted": "y
 _LEFT_OUT = 100_000  # bytes below which a reason is not worth a line
 
 
-def plan(plan: Plan, as_json: bool) -> None:
-    """What would go in, and why."""
-    models = [model.relative_to(plan.function.root).as_posix() for model in plan.models]
+def plan(plan: Plan, checkpoints: Mapping[str, str], as_json: bool) -> None:
+    """What would go in, and why; `checkpoints` would be optimised before, each for its task."""
+    models = [model.place for model in plan.models]
+    fetched = [uri for uri in plan.function.fetches if uri not in checkpoints]
     if as_json:
         output.record(
             function=plan.function.name,
@@ -24,7 +26,9 @@ def plan(plan: Plan, as_json: bool) -> None:
             requirements=[*plan.needs.lines],
             libraries=[need._asdict() for need in plan.needs.ours],
             models=models,
-            fetched=[*plan.function.uris],
+            packed=dict(plan.packed),
+            to_optimise=dict(checkpoints),
+            fetched=fetched,
             modules=[*plan.trace.files],
         )
         return
@@ -32,7 +36,8 @@ def plan(plan: Plan, as_json: bool) -> None:
     _lines("requirements.txt", plan.needs.lines)
     _lines("libraries", why(plan.needs.ours))
     _lines("models", models)
-    _lines("fetched at start", plan.function.uris)
+    _lines("to be optimised, packed", (f"{uri} for {task}" for uri, task in checkpoints.items()))
+    _lines("fetched at start", fetched)
     _lines("modules that it reaches", plan.trace.files)
 
 
@@ -41,7 +46,20 @@ def _lines(title: str, lines: Iterable[str]) -> None:
         output.line(f"  {title if number == 0 else '':<24}  {line}")
 
 
-def record(package: Package, choice: Choice, findings: Sequence[Finding], artifact: Artifact | None, bill: str) -> None:
+class Written(NamedTuple):
+    """The package as it is deployed, the folder of a Dockerfile, the bill of materials; None or "" for what is not."""
+
+    artifact: Artifact | None = None
+    dockerfile: str = ""
+    bill: str = ""
+
+    @property
+    def places(self) -> list[str]:
+        artifact = f"{self.artifact.location}  {self.artifact.digest}" if self.artifact else ""
+        return [place for place in (artifact, self.dockerfile, self.bill) if place]
+
+
+def record(package: Package, choice: Choice, findings: Sequence[Finding], written: Written) -> None:
     """One object: what is in the package, what was found, where it is."""
     output.record(
         function=package.plan.function.name,
@@ -50,11 +68,13 @@ def record(package: Package, choice: Choice, findings: Sequence[Finding], artifa
         reason=choice.reason,
         unpacked=package.size,
         contents=[row._asdict() for row in package.rows],
-        fetched=[*package.plan.function.uris],
+        packed=dict(package.plan.packed),
+        fetched=[*package.plan.function.fetches],
         left_out=reasons(package),
         checks=[finding._asdict() for finding in findings],
-        artifact=artifact._asdict() if artifact else None,
-        bill=bill,
+        artifact=written.artifact._asdict() if written.artifact else None,
+        dockerfile=written.dockerfile,
+        bill=written.bill,
     )
 
 
@@ -62,8 +82,7 @@ def table(
     package: Package,
     choice: Choice,
     findings: Sequence[Finding],
-    artifact: Artifact | None,
-    bill: str,
+    written: Written,
     *,
     in_full: bool,
 ) -> None:
@@ -71,20 +90,20 @@ def table(
     output.line(f"{package.plan.function.name}: {choice.kind} for {package.plan.target}: {choice.reason}")
     for row in package.rows:
         output.line(f"  {row.part:<13} {row.what:<40} {megabytes(row.size):>8} MB")
-    for uri in package.plan.function.uris:
+    for uri, place in package.plan.packed.items():
+        output.line(f"  {'optimised':<13} {uri} is {place}")
+    for uri in package.plan.function.fetches:
         output.line(f"  {'model':<13} {uri:<40} fetched at start")
     output.line(f"  {'':<13} {'unpacked':<40} {megabytes(package.size):>8} MB")
-    if artifact:
+    if artifact := written.artifact:
         output.line(f"  {'':<13} {_uploaded(artifact):<40} {megabytes(artifact.size):>8} MB")
     for reason, size in reasons(package).items():
         if size >= _LEFT_OUT:
             output.line(f"  {'left out':<13} {megabytes(size)} MB: {reason}")
     _notes(package)
     _findings(findings, in_full)
-    if artifact:
-        output.line(f"  {artifact.location}  {artifact.digest}")
-    if bill:
-        output.line(f"  {bill}")
+    for place in written.places:
+        output.line(f"  {place}")
 
 
 def _uploaded(artifact: Artifact) -> str:

@@ -11,6 +11,7 @@ from pilotlight.errors import UsageError
 from pilotlight.function import cache as kept
 from pilotlight.function import cache_entries
 from pilotlight.function.cache_entries import MB, Entry, Manifest
+from pilotlight.function.cache_lock import IN_USE, UNKNOWN
 from pilotlight.settings_file import nearest
 
 _DAY = 86_400.0
@@ -21,6 +22,11 @@ _folder = click.option(
     help="Where the models are, such as EFS's mount.  [default: the machine's cache folder]",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of text.")
+_force = click.option(
+    "--force",
+    is_flag=True,
+    help="Also what cannot be known to be unused, as where a file system has no locks; never what is in use.",
+)
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be removed.")
 
 
@@ -82,16 +88,19 @@ def fetch(uri: str, folder: Path | None, as_json: bool) -> None:
 )
 @click.option("--older", type=click.FloatRange(0), metavar="DAYS", help="Remove what was used last that long ago.")
 @click.option("--size", type=click.IntRange(0), metavar="MB", help="Remove what was used longest ago, down to this.")
+@_force
 @_dry_run
 @_folder
 @_json
-def prune(older: float | None, size: int | None, dry_run: bool, folder: Path | None, as_json: bool) -> None:
+def prune(
+    older: float | None, size: int | None, force: bool, dry_run: bool, folder: Path | None, as_json: bool
+) -> None:
     """Remove what has not been used for long, and downloads that nobody has gone on with for a day.
 
     What a process uses, on this machine or on another that has the folder mounted, stays.
     """
     chosen = _chosen(cache_entries.entries(_root(folder)), older, size)
-    _remove(chosen, dry_run, as_json)
+    _remove(chosen, force, dry_run, as_json)
 
 
 @cache.command(
@@ -100,17 +109,19 @@ def prune(older: float | None, size: int | None, dry_run: bool, folder: Path | N
     )
 )
 @click.argument("uris", nargs=-1, required=True)
+@_force
 @_dry_run
 @_folder
 @_json
-def remove(uris: tuple[str, ...], dry_run: bool, folder: Path | None, as_json: bool) -> int:
+def remove(uris: tuple[str, ...], force: bool, dry_run: bool, folder: Path | None, as_json: bool) -> int:
     """Remove what is kept of URIS; the next use fetches it anew, and so the newest of a branch.
 
-    hf://org/name is its branch main, and what was optimised of it. The exit code is 1 when something is in use.
+    hf://org/name is its branch main, and what was optimised of it. The exit code is 1 when something stays, as it is
+    in use, or may be.
     """
     found = cache_entries.entries(_root(folder))
     chosen = [each for uri in uris for each in _named(uri, found)]
-    return 0 if _remove(chosen, dry_run, as_json) else 1
+    return 0 if _remove(chosen, force, dry_run, as_json) else 1
 
 
 def _root(folder: Path | None) -> str:
@@ -143,22 +154,30 @@ def _chosen(found: list[Entry], older: float | None, size: int | None) -> list[E
     return chosen
 
 
-def _remove(chosen: list[Entry], dry_run: bool, as_json: bool) -> bool:
+def _remove(chosen: list[Entry], force: bool, dry_run: bool, as_json: bool) -> bool:
     """Whether all of them are gone, or would be."""
     freed, is_done = 0, True
     for each in chosen:
         fields, text = _fields(each), _line(each)
-        is_gone = dry_run or each.remove()
-        freed += int(str(fields["bytes"])) if is_gone else 0
-        is_done &= is_gone
-        what = "would go" if dry_run else "removed" if is_gone else "in use"
+        why_not = "" if dry_run else each.remove(force=force)
+        freed += 0 if why_not else int(str(fields["bytes"]))
+        is_done &= not why_not
+        what = "would go" if dry_run else "in use" if why_not == IN_USE else "stays" if why_not else "removed"
         if as_json:
-            output.record(**fields, removed=is_gone and not dry_run)
+            output.record(**fields, removed=not why_not and not dry_run, reason=why_not)
         else:
             output.line(f"{what:8}  {text}")
+        if why_not not in ("", IN_USE):
+            output.explain(f"removing {fields['uri']}: {why_not}", _remedy(why_not))
     if not as_json:
         output.line(f"{freed / MB:.1f} MB {'would be' if dry_run else 'are'} free again")
     return is_done
+
+
+def _remedy(why_not: str) -> str:
+    if why_not.startswith(UNKNOWN):
+        return "make sure that none does, on any machine that has the folder mounted, and say --force"
+    return "run this where it can be written"
 
 
 def _manifest(entry: Entry) -> Manifest:

@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -28,6 +28,14 @@ _OF_CLASSES = {
 }
 
 
+class Checkpoint(NamedTuple):
+    """What is to be optimised for `task`: `uri`, of which `source` is the commit where the hub says it."""
+
+    uri: str
+    source: str
+    task: str
+
+
 def prepare(projects: Sequence[Project]) -> list[Project]:
     """The projects, with models optimised. Where that fails, the function says so, and the others are served."""
     return [msgspec.structs.replace(each, functions=tuple(map(_or_why_not, each.functions))) for each in projects]
@@ -42,17 +50,37 @@ def _or_why_not(function: Function) -> Function:
 
 def ready(function: Function) -> Function:
     """The function, with the folders of its models that were optimised. Raises `PilotlightError`."""
-    if not function.optimize or not function.uris or function.defect:
-        return function
-    root = os.path.join(process.cache_folder(function), cache.MODELS)
-    found = {uri: optimised(root, uri, function.task) for uri in function.uris if uri.startswith(cache.HUB)}
+    root, found = _root(function), _looked_up(function)
+    return _with(function, {uri: each if isinstance(each, str) else _make(root, each) for uri, each in found.items()})
+
+
+def planned(function: Function) -> tuple[Function, Mapping[str, str]]:
+    """As `ready`, but what is not optimised yet is only told: the URI, and the task. Raises `PilotlightError`."""
+    found = _looked_up(function)
+    todo = {uri: each.task for uri, each in found.items() if isinstance(each, Checkpoint)}
+    return _with(function, {uri: each for uri, each in found.items() if isinstance(each, str)}), todo
+
+
+def _root(function: Function) -> str:
+    return os.path.join(process.cache_folder(function), cache.MODELS)
+
+
+def _with(function: Function, found: Mapping[str, str]) -> Function:
     fetched = {uri: folder for uri, folder in found.items() if folder}
     return msgspec.structs.replace(function, fetched=fetched) if fetched else function
 
 
-def optimised(root: str, uri: str, task: str) -> str:
-    """The model folder in `root`, made when it is not there; "" where the repository holds one, which is fetched as it
-    is. Raises `PilotlightError`."""
+def _looked_up(function: Function) -> dict[str, str | Checkpoint]:
+    """What there is of its models on the hub, all of them before minutes are spent on one."""
+    if not function.optimize or function.defect:
+        return {}
+    named = [uri for uri in function.uris if uri.startswith(cache.HUB)]
+    return {uri: _look_up(_root(function), uri, function.task) for uri in named}
+
+
+def _look_up(root: str, uri: str, task: str) -> str | Checkpoint:
+    """The model folder in `root`, or what it has to be made of; "" where the repository holds one, which is fetched as
+    it is. Raises `PilotlightError`."""
     named = cache.normal(uri)
     if found := _made(root, named, task):
         return found
@@ -61,7 +89,7 @@ def optimised(root: str, uri: str, task: str) -> str:
     source, about = _look(named)
     if hub.holds_model([each["rfilename"] for each in about.get("siblings", ())]):
         return ""
-    return _make(root, named, source, task or _task(named, about))
+    return _checked(Checkpoint(named, source, task or _task(named, about)), about)
 
 
 def _made(root: str, uri: str, task: str) -> str:
@@ -100,15 +128,24 @@ def _task(uri: str, about: Mapping[str, Any]) -> str:
     raise UsageError(f"optimising {uri}: what it is for is not known{said}", hint)
 
 
-def _make(root: str, uri: str, source: str, task: str) -> str:
-    """One at a time: another server waits, and finds it there."""
-    if task in tasks.PICTURES:
-        hint = (
-            f"run `pilotlight optimize` with your samples, and name the folder that it writes as the model, not {uri}"
-        )
-        raise UsageError(f"optimising {uri}: models of pictures need pictures to compare answers on", hint)
+def _checked(found: Checkpoint, about: Mapping[str, Any]) -> Checkpoint:
+    """Raises `UsageError` where it cannot be optimised, before it is fetched."""
+    kind = str((about.get("config") or {}).get("model_type", ""))  # hubs may not say it
+    if kind and (misfit := tasks.misfit(found.task, kind)):
+        hint = "name a model of that kind, or the folder of one that was optimised elsewhere"
+        raise UsageError(f"optimising {found.uri}: it is {misfit}", hint)
+    if found.task in tasks.PICTURES:
+        hint = "run `pilotlight optimize` with your samples, and name the folder that it writes as the model, not "
+        reason = f"optimising {found.uri}: models of pictures need pictures to compare answers on"
+        raise UsageError(reason, f"{hint}{found.uri}")
+    return found
+
+
+def _make(root: str, found: Checkpoint) -> str:
+    """One at a time: another process waits, and finds it there."""
     from pilotlight.cli.optimize import of_texts, time_model
 
+    uri, source, task = found
     pipeline = of_texts(task)
     entry = cache_entries.entry(root, uri, task)
     try:

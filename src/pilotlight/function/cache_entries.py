@@ -5,6 +5,7 @@
       entry.json      its URI, its revision, its files with their sizes, written before any is fetched
       used            locked by those that use it; its time is when one of them last began to
       lock            locked by the one that fetches it
+      failed          why that one could not reach the source, for those that waited for it
       part.*/         what that one works in, for the next to go on with where it was killed
 
 Any number of processes, on any number of machines that have mounted the folder, may work in it.
@@ -21,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pilotlight.errors import CacheError
-from pilotlight.function.cache_lock import alone, keep
+from pilotlight.function.cache_lock import IN_USE, alone, keep
 
 YOUNG = (
     3_600.0  # seconds for which a model counts as used, if nobody can be asked: a frozen environment loses its locks
@@ -127,13 +128,21 @@ class Entry:
             remove_tree(gone)
         return was_there
 
-    def remove(self) -> bool:
-        """Take away all of it, unless a process uses or fetches it; whether it is gone."""
-        with alone(self.lock) as is_idle, alone(self.used) as is_unused:
-            if is_idle and is_unused:
+    def remove(self, *, force: bool = False) -> str:
+        """Take away all of it, unless a process uses or fetches it; "" when it is gone, else why it is not.
+
+        With `force` also where nobody can know whether one does.
+        """
+        try:
+            with alone(self.lock) as fetched, alone(self.used) as used:
+                kept = IN_USE if IN_USE in (fetched, used) else fetched or used
+                if kept == IN_USE or (kept and not force):
+                    return kept
                 self.discard()
                 remove_tree(self.folder)
-        return is_idle and is_unused
+        except OSError as error:
+            return f"its folder cannot be written: {error.strerror}" if os.path.isdir(self.folder) else ""
+        return ""
 
     @property
     def last_used(self) -> float:
@@ -188,7 +197,7 @@ def make_room(root: str, needed: int, budget: int, keeping: Entry) -> None:
             return
         if each.folder != keeping.folder and time.time() - each.last_used > YOUNG:
             size, named = each.bytes, each.manifest()
-            if each.remove():
+            if not each.remove():
                 over -= size
                 say(
                     f"removed {named.uri if named else each.folder} from {root}: {size / MB:.1f} MB, unused for longest"

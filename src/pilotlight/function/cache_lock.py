@@ -24,6 +24,8 @@ _POLL = 0.2
 _BUSY = (errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EDQUOT)  # EDQUOT: EFS has 512 for a file
 
+IN_USE, UNKNOWN = "a process uses it", "whether a process uses it cannot be known"
+
 _kept: dict[str, int] = {}  # by its file, the descriptor: closing any of a file gives up all of its locks
 
 
@@ -81,7 +83,7 @@ def _try(file: str) -> Lock | tuple[int, int]:
     """The lock, or who holds it: the file's number, and when it was changed. Opened anew: NFS then asks the server."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        if _locked(descriptor, fcntl.LOCK_EX) and _is_at(descriptor, file):
+        if _refusal(descriptor, fcntl.LOCK_EX) not in _BUSY and _is_at(descriptor, file):
             os.utime(descriptor)
             return Lock(file, descriptor)
         found = os.fstat(descriptor)
@@ -92,15 +94,16 @@ def _try(file: str) -> Lock | tuple[int, int]:
     return found.st_ino, found.st_mtime_ns
 
 
-def _locked(descriptor: int, how: int) -> bool:
+def _refusal(descriptor: int, how: int) -> int:
+    """Why the lock is not to be had: 0 when it is had, one of `_BUSY`, or one of `_NO_LOCKS`. With these a holder goes
+    on all the same: what holders work in is their own, so that one download more is all that happens."""
     try:
         fcntl.lockf(descriptor, how | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in _BUSY:
-            return False
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in (*_BUSY, *_NO_LOCKS):
             raise
-    return True  # without locks too: what holders work in is their own, so that one download more is all that happens
+        return error.errno or 0
+    return 0
 
 
 def _is_at(descriptor: int, file: str) -> bool:
@@ -127,7 +130,7 @@ def keep(file: str) -> None:
     try:
         if file not in _kept:
             _kept[file] = _opened(file)
-            _locked(_kept[file], fcntl.LOCK_SH)
+            _refusal(_kept[file], fcntl.LOCK_SH)
         os.utime(file)
     except OSError:
         pass
@@ -141,17 +144,17 @@ def _opened(file: str) -> int:
 
 
 @contextmanager
-def alone(file: str) -> Iterator[bool]:
-    """Whether no process, this one included, has called `keep`; none can while this lasts."""
+def alone(file: str) -> Iterator[str]:
+    """ "" when no process, this one included, has called `keep`, and none can while this lasts; else `IN_USE`, or
+    `UNKNOWN` and the reason: where there are no locks, and where they are used up, which they are by users. Raises
+    OSError where the file cannot be written.
+    """
     if file in _kept:
-        yield False
+        yield IN_USE
         return
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError:
-        yield False
-        return
-    try:
-        yield _locked(descriptor, fcntl.LOCK_EX)
+        refusal = _refusal(descriptor, fcntl.LOCK_EX)
+        yield IN_USE if refusal in _BUSY else f"{UNKNOWN}: {os.strerror(refusal)}" if refusal else ""
     finally:
         os.close(descriptor)

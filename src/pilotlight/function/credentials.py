@@ -58,9 +58,11 @@ def current() -> Credentials:
     return _held[0].credentials
 
 
-def forget() -> None:
-    """Ask again next time: the store calls them expired."""
+def forget() -> bool:
+    """Ask again next time: the store calls them expired. Whether there is somebody to ask: the environment's stay."""
+    was_held = bool(_held)
     _held.clear()
+    return was_held
 
 
 def _renew(held: _Held | None) -> _Held:

@@ -79,8 +79,8 @@ def _refused(path: str, expected: str, value: object) -> InputError:
     return InputError((path, f"expected {expected}, got {kind_of(value)}"))
 
 
-def _unreadable(path: str, expected: str, text: str) -> InputError:
-    shown = text if len(text) <= 40 else f"{text[:40]}…"
+def _unreadable(path: str, expected: str, given: str | float) -> InputError:
+    shown = given if len(text := str(given)) <= 40 else f"{text[:40]}…"
     return InputError((path, f"expected {expected}, got {shown!r}"))
 
 
@@ -235,7 +235,7 @@ def _literal(of: Shape) -> Decoder:
         for candidate in values:
             if type(candidate) is type(value) and candidate == value:
                 return candidate
-        raise _unreadable(path, name, value) if isinstance(value, str) else _refused(path, name, value)
+        raise _unreadable(path, name, value) if type(value) in (str, int, float) else _refused(path, name, value)
 
     def read_text(texts: Texts, path: str) -> Any:
         text = _last(texts, path)

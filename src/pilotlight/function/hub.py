@@ -293,10 +293,18 @@ def _quoted(text: str, slash: bool = False) -> str:
 
 def _said(download: Download) -> str:
     try:
-        text = download.headers.get("x-error-message") or download.read(_ANSWER).decode("utf-8", "replace")
+        text = download.headers.get("x-error-message") or _error(download.read(_ANSWER).decode("utf-8", "replace"))
     except (OSError, InputTooLarge):
         return ""
     return " ".join(text.split())[:200] if "<" not in text else ""  # a page of something between
+
+
+def _error(text: str) -> str:
+    """What the hub's own answers say: {"error": "Repository not found"}."""
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return text
 
 
 def _pause(download: Download) -> float:

@@ -38,6 +38,7 @@ _ALLOW = (
     "with s3:ListBucket on arn:aws:s3:::{0}"
 )
 _WHO = "are the credentials those of the account, and is the clock right?"
+_SIGN_IN = "those of AWS_ACCESS_KEY_ID are for a time: sign in again, and start anew with what that gives"
 _FORM = "must be of the form s3://bucket/key"
 
 _regions: dict[str, str] = {}  # of buckets that turned out to be in another region than the function
@@ -209,9 +210,10 @@ def _error(doing: str, place: Object, region: str, download: Download, said: _Sa
     if download.status in _ELSEWHERE and said.region != region and _REGION.fullmatch(said.region):
         _regions[place.bucket] = said.region
         return Again(ObjectError(text, f"the bucket is in {said.region}"))
-    if said.code in _EXPIRED:
-        credentials.forget()
+    if said.code in _EXPIRED and credentials.forget():
         return Again(ObjectRefused(text, "new credentials were asked for, and have expired as well"))
+    if said.code in _EXPIRED:
+        return ObjectRefused(text, _SIGN_IN)
     if download.status in (429, 500, 502, 503, 504) or said.code == "RequestTimeout":
         return Again(ObjectUnreachable(text, "S3 asks for fewer requests, or is in trouble: try again later"))
     if download.status in (412, 416):

@@ -74,10 +74,16 @@ class Folder:
                     raise FetchError(
                         f"{self._doing}: there are more than {MOST_FILES} objects", "name a model's folder"
                     )
-                yield File(_element("Key", each), int(_element("Size", each)), tag=_element("ETag", each))
+                yield self._file(each)
             token = _element("NextContinuationToken", page)
             if not token:
                 return
+
+    def _file(self, said: str) -> File:
+        size = _element("Size", said)
+        if not re.fullmatch("[0-9]{1,15}", size):
+            raise FetchError(f"{self._doing}: S3 lists an object without a size", "is AWS_ENDPOINT_URL_S3 an S3?")
+        return File(_element("Key", said), int(size), tag=_element("ETag", said))
 
     def _page(self, prefix: str, token: str) -> str:
         fields = {"continuation-token": token, "list-type": "2", "max-keys": str(PAGE), "prefix": prefix}

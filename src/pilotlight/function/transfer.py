@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from pilotlight.errors import CacheError, FetchError
 from pilotlight.function import cache_lock
 from pilotlight.function.cache_entries import MB, MORE, Manifest, make_room, say, sync
+from pilotlight.function.cache_trouble import Trouble
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -97,13 +98,22 @@ class Source(Protocol):
 
 def fetch(entry: Entry, uri: str, source: Source, budget: int) -> str:
     """The path of what `uri` names, kept in `entry`. Raises `errors.FetchError`."""
+    trouble = Trouble(entry)
+
+    def is_done() -> str:
+        found = entry.whole()
+        if not found:
+            trouble.check()
+        return found
+
     for _ in range(TURNS):
         try:
             os.makedirs(entry.folder, exist_ok=True)
-            lock = cache_lock.acquire(entry.lock, entry.whole, entry.abandon, Waiting(entry, uri))
+            lock = cache_lock.acquire(entry.lock, is_done, entry.abandon, Waiting(entry, uri))
             with held(lock):
                 if lock is not None:
-                    fill(entry, uri, source, lock, budget)
+                    with trouble.told(lock):
+                        fill(entry, uri, source, lock, budget)
         except (FileNotFoundError, Changed):  # somebody has taken away what this process worked in
             continue
         except OSError as error:

@@ -88,20 +88,23 @@ def variables(
     }
 
 
-def deployed(function: Function, folder: str) -> dict[str, str]:
+def deployed(function: Function, folder: str, packed: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables of a function that are the same on Lambda: those which its settings ask for. `folder` is where its
-    models are kept when it fetches some, "" for where Lambda has room: `cache_folder` says it for this machine."""
+    models are kept when it fetches some, "" for where Lambda has room: `cache_folder` says it for this machine.
+    `packed` says of the URIs whose models are in the package where they are in it."""
     streams = {INVOKE_MODE: "RESPONSE_STREAM"} if function.streams else {}
-    return {**streams, **_record_variables(function), **settings(function, folder)}
+    return {**streams, **_record_variables(function), **settings(function, folder, packed)}
 
 
-def settings(function: Function, folder: str) -> Mapping[str, str]:
-    """The variables that the function's own settings make."""
+def settings(function: Function, folder: str, packed: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """The variables that the function's own settings make; arguments as for `deployed`."""
+    places = {**function.fetched, **(packed or {})}
     models = {
-        f"{VARIABLE}{'_' if name else ''}{name.upper()}": function.fetched.get(model, model)
+        f"{VARIABLE}{'_' if name else ''}{name.upper()}": places.get(model, model)
         for name, model in function.named_models.items()
     }
-    return {**models, **_cache_variables(function, folder), **_input_variables(function.inputs), **function.environment}
+    kept = _cache_variables(function, folder) if set(function.uris).difference(packed or ()) else {}
+    return {**models, **kept, **_input_variables(function.inputs), **function.environment}
 
 
 def cache_folder(function: Function) -> str:
@@ -120,7 +123,7 @@ def writable(function: Function) -> tuple[str, ...]:
 
 def _cache_variables(function: Function, folder: str) -> Mapping[str, str]:
     said = {cache.VARIABLE: folder, cache.SIZE: str(function.cache.size or "")}
-    return {name: value for name, value in said.items() if value and function.uris}
+    return {name: value for name, value in said.items() if value}
 
 
 def _input_variables(inputs: Inputs) -> Mapping[str, str]:

@@ -70,6 +70,14 @@ SEQUENCES: Mapping[str, Task] = MappingProxyType(
 )
 """Those that turn a text into a text by an encoder and a decoder: `sequences.pipeline` is theirs."""
 
+_OF_ONE_KIND = {"translation": "marian"}  # model_type, as transformers calls architectures
+
+
+def misfit(task: str, kind: str) -> str:
+    """Why a checkpoint whose config.json has that `model_type` is none for the task; "" where it may be one."""
+    fitting = _OF_ONE_KIND.get(task, kind)
+    return "" if kind == fitting else f"a model of the kind {kind or 'unknown'}, and {task} is for {fitting}"
+
 
 def find(name: str) -> Task:
     """The task of that name; UsageError, with the nearest name, when there is none."""

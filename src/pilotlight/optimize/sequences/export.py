@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.optimize import environment, worker
+from pilotlight.errors import SourceError
+from pilotlight.optimize import environment, tasks, worker
 from pilotlight.optimize.exporters import tokenization
 from pilotlight.optimize.sequences import graphs, pieces
 from pilotlight.optimize.tools import needed
@@ -34,6 +35,8 @@ class Export:
 
 def write(source: Source, task: str, folder: Path, progress: Progress) -> Export:
     """Fill the empty folder. Raises SourceError when the source does not fit the task, ModelError when damaged."""
+    if misfit := tasks.misfit(task, str(tokenization.read_settings(source.path / "config.json").get("model_type", ""))):
+        raise SourceError(f"loading {source.path}: {misfit}", "the models Helsinki-NLP/opus-mt-* are such")
     model = pieces.read(source.path / "source.spm")
     given, said = pieces.vocabularies(source.path)
     python = environment.python("torch", progress)
