@@ -19,7 +19,7 @@ import pytest
 from pilotlight import project
 from pilotlight.project import Project
 
-pytest_plugins = ["system_parts", "builds"]
+pytest_plugins = ["system_parts", "aws_sessions", "builds"]
 
 MakeService = Callable[..., Project]
 

@@ -32,7 +32,7 @@ class Store(NamedTuple):
 
 @contextlib.contextmanager
 def open_store() -> Iterator[Store]:
-    with _moto(INITIAL_NO_AUTH_ACTION_COUNT=str(_UNCHECKED)) as url:
+    with moto(INITIAL_NO_AUTH_ACTION_COUNT=str(_UNCHECKED)) as url:
         nobody = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
         users = _client("iam", url, **nobody)
         owner, stranger = _user(users, "owner", "s3:*"), _user(users, "stranger", "sqs:*")
@@ -62,7 +62,7 @@ def _client(service: str, url: str, **environ: str) -> Any:
 
 
 @contextlib.contextmanager
-def _moto(**environ: str) -> Iterator[str]:
+def moto(**environ: str) -> Iterator[str]:
     """The URL of an empty store."""
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM], stderr=subprocess.PIPE, text=True, env={**os.environ, **environ}

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "pilotlight"
 
 ENGINES = ("local", "optimize", "vectors", "bundle", "deploy", "measure")
-PROJECT = ("project", "settings", "settings_file", "source", "fronts", "model_version", "settings_parts", "route")
+SETTINGS = tuple(f"settings_{part}" for part in ("parts", "gateway", "deploy", "convert", "checks"))
+PROJECT = ("project", "settings", "settings_file", "source", "fronts", "model_version", "route", *SETTINGS)
 GROUND = ("", "errors", "events", "limits", "values")  # "" is the package itself
 SHIPPED = ("function", *GROUND)
 
@@ -35,6 +36,7 @@ NEVER = {"torch", "tensorflow", "numpy", "onnx", "onnxruntime", "ai_edge_litert"
 ONE_MODULE = {  # imported where a wheel carries no plain library
     "function/ort_module.py": {"numpy", "onnxruntime"},
     "function/litert_module.py": {"numpy", "ai_edge_litert"},
+    "deploy/session.py": {"boto3", "botocore"},
 }
 OWN_ENVIRONMENT = "optimize/exporters/scripts/"  # run by an interpreter that has the frameworks and not Pilotlight
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}

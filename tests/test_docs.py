@@ -18,8 +18,11 @@ from pilotlight.settings import (
     Build,
     Cache,
     Cors,
+    Deploy,
     FunctionSettings,
     Inputs,
+    Jwt,
+    Network,
     Records,
     Settings,
     Table,
@@ -147,6 +150,18 @@ def test_the_how_to_on_urls_of_pictures(tmp_path: Path, start_server: Callable[.
         assert [request.target for request in files.requests] == ["/picture.png"]
 
 
+def test_the_how_to_on_deploying(tmp_path: Path) -> None:
+    """Its files are written when its service is there, since one of them is a defect that it takes away again."""
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text(encoding="utf-8")
+    made = "pilotlight new minimal reviews\n"
+    before, after = page.split("This service has a defect:")
+    assert before.count(made) == 1
+    run_commands(before, tmp_path, SERVED)
+    write_files(after, tmp_path)
+    run_commands(after, tmp_path, SERVED)
+    assert not (tmp_path / "reviews" / "inference" / "count.py").exists()
+
+
 def test_the_readme(service: Path, start_server: Callable[..., RunningServer]) -> None:
     write_files(README, service)
     (service / "examples").symlink_to(ROOT / "examples")
@@ -180,15 +195,15 @@ def test_make_targets_exist(page: Path) -> None:
     assert set(named) <= targets
 
 
+TABLES = (Settings, Cors, UsagePlan, Table, Inputs, Records, Cache, Build, Jwt, Deploy, Network)
+
+
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^### `(\w+)`$", page, re.M))
-    fields = {
-        name
-        for table in (Settings, Cors, UsagePlan, Table, Inputs, Records, Cache, Build, FunctionSettings, Throttle)
-        for name in table.__struct_fields__
-    }
-    assert documented == fields - {"cors", "usage_plans", "inputs", "cache", "build", "defaults", "functions"}
+    fields = {name for table in (*TABLES, FunctionSettings, Throttle) for name in table.__struct_fields__}
+    of_tables = {"cors", "usage_plans", "inputs", "cache", "build", "jwt", "deploy", "network", "defaults", "functions"}
+    assert documented == fields - of_tables
 
 
 def test_no_file_names_a_machine_or_a_package_index() -> None:

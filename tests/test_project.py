@@ -5,7 +5,7 @@ import pytest
 
 from pilotlight.errors import ProjectError
 from pilotlight.project import Function, Project, Route, check_routes, load, parse_route
-from pilotlight.settings import Build, Cache, Cors, Inputs, Records, Table, Throttle, UsagePlan
+from pilotlight.settings import Build, Cache, Cors, Deploy, Inputs, Jwt, Network, Records, Table, Throttle, UsagePlan
 
 HANDLER = "def handler(event, context):\n    return event\n"
 
@@ -42,6 +42,10 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
                 streams=False,
                 binary_media_types=(),
                 api_key=False,
+                auth="none",
+                provisioned=0,
+                provisioned_max=0,
+                latency_alarm=0,
                 throttle=None,
                 retries=2,
                 max_event_age=21600,
@@ -69,6 +73,10 @@ def test_a_folder_without_settings_has_every_default(tmp_path: Path) -> None:
         usage_plans={},
         tables={},
         build=Build(),
+        jwt=None,
+        deploy=Deploy(),
+        network=Network(),
+        cache=Cache(),
     )
 
 
@@ -94,6 +102,8 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         [tables.images]
         key = "url"
         expires = "until"
+        keep = true
+        recovery = false
 
         [tables.labels]
         store = "dynamodb"
@@ -121,6 +131,22 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         exclude = ["*.csv"]
         base_image = "scratch"
 
+        [jwt]
+        issuer = "https://login.example.com/pool"
+        audiences = ["vision"]
+
+        [deploy]
+        region = "eu-west-1"
+        log_days = 90
+        tags = { team = "search" }
+        rollout = "canary"
+        alarm_email = "ops@example.com"
+        alarms = false
+        dashboard = false
+
+        [network]
+        nat = true
+
         [defaults]
         handler = "predict"
         memory = 2048
@@ -128,6 +154,10 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         tmp = 1024
         concurrency = 5
         front = "url"
+        auth = "iam"
+        provisioned = 3
+        provisioned_max = 5
+        latency_alarm = 500
         retries = 1
         max_event_age = 3600
         environment_concurrency = 8
@@ -152,6 +182,10 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
         concurrency = 1000
         front = "rest"
         api_key = true
+        auth = "none"
+        provisioned = 0
+        provisioned_max = 0
+        latency_alarm = 0
         throttle = { rate = 2.5, burst = 4 }
         retries = 0
         max_event_age = 60
@@ -194,13 +228,17 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 streams=False,
                 binary_media_types=("image/*",),
                 api_key=True,
+                auth="none",
+                provisioned=0,
+                provisioned_max=0,
+                latency_alarm=0,
                 throttle=Throttle(rate=2.5, burst=4),
                 retries=0,
                 max_event_age=60,
                 snapstart=True,
                 environment_concurrency=1,
                 environment={"LOG_LEVEL": "debug", "OMP_NUM_THREADS": "1", "BEAMS": "3"},
-                tables={"images": Table(key="url", table="vision-images", expires="until")},
+                tables={"images": Table(key="url", table="vision-images", expires="until", keep=True, recovery=False)},
                 inputs=Inputs(allow_urls=("images.lan:8080", "[::1]:80"), buckets=("uploads",)),
                 records=None,
                 model="models/caption",
@@ -231,6 +269,10 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
                 streams=False,
                 binary_media_types=(),
                 api_key=False,
+                auth="iam",
+                provisioned=3,
+                provisioned_max=5,
+                latency_alarm=500,
                 throttle=None,
                 retries=1,
                 max_event_age=3600,
@@ -269,10 +311,22 @@ def test_a_project_with_everything_set(tmp_path: Path) -> None:
             "trial": UsagePlan(keys=("anyone",)),
         },
         tables={
-            "images": Table(key="url", table="vision-images", expires="until"),
+            "images": Table(key="url", table="vision-images", expires="until", keep=True, recovery=False),
             "labels": Table(store="dynamodb", table="labels-2026"),
         },
         build=Build(python="3.14", architecture="arm64", exclude=("*.csv",), base_image="scratch"),
+        jwt=Jwt(issuer="https://login.example.com/pool", audiences=("vision",)),
+        deploy=Deploy(
+            region="eu-west-1",
+            log_days=90,
+            tags={"team": "search"},
+            rollout="canary",
+            alarm_email="ops@example.com",
+            alarms=False,
+            dashboard=False,
+        ),
+        network=Network(nat=True),
+        cache=Cache(folder="/mnt/models", size=2048),
     )
 
 

@@ -15,6 +15,51 @@ from pilotlight.settings import Cache, Cors, FunctionSettings, Inputs, Records, 
 PROJECTS = Path(__file__).parent / "projects"
 
 REFUSED = {
+    "jwt-without-an-issuer": (
+        "{folder}/pilotlight.toml: functions.qa.auth: it is not said whose tokens are taken",
+        "write [jwt] and its settings below it: issuer and audiences",
+    ),
+    "jwt-behind-rest": (
+        "{folder}/pilotlight.toml: functions.qa.auth: only an HTTP API checks tokens, and the front is 'rest'",
+        'set front = "http", or auth = "iam"',
+    ),
+    "jwt-issuer-without-tls": (
+        "{folder}/pilotlight.toml: jwt.issuer: expected a URL that begins with https://, without a query, "
+        'got "http://login.example.com"',
+        "The tokens' `iss`, below which their keys are, at /.well-known/openid-configuration. Example: "
+        'issuer = "https://login.example.com"',
+    ),
+    "jwt-without-audiences": (
+        "{folder}/pilotlight.toml: jwt: table missing required field audiences",
+        "write [jwt] and its settings below it: issuer and audiences",
+    ),
+    "log-days-that-cloudwatch-has-not": (
+        "{folder}/pilotlight.toml: deploy.log_days: expected one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, "
+        "180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, got 31",
+        "did you mean 30?",
+    ),
+    "region-misspelt": (
+        '{folder}/pilotlight.toml: deploy.region: expected the name of a region, got "EU West 1"',
+        'The region. Without it: --region, else that of the shell or the profile. Example: region = "eu-west-1"',
+    ),
+    "tag-of-aws": (
+        "{folder}/pilotlight.toml: deploy.tags.aws:team: this is no name for a tag",
+        "letters, digits, spaces and _ . : / = + - @, 128 at most; aws: and pilotlight: at its beginning are taken",
+    ),
+    "rollout-misspelt": (
+        '{folder}/pilotlight.toml: deploy.rollout: expected one of all-at-once, canary, linear, got "canari"',
+        "did you mean 'canary'?",
+    ),
+    "table-of-items-that-allows-what-none-has": (
+        '{folder}/pilotlight.toml: tables.vectors.allow[0]: expected one of get, put, delete, scan, got "read"',
+        "The methods of the table that the roles of functions allow on AWS. Without it: all of them; of the "
+        "table `records`, that a function whose invocations are recorded stores them, and nothing else. "
+        'Example: allow = ["get"]',
+    ),
+    "network-misspelt": (
+        "{folder}/pilotlight.toml: network.natt: there is no such setting",
+        "did you mean 'nat'?",
+    ),
     "allow-url-of-another-number": (
         '{folder}/pilotlight.toml: inputs.allow_urls: "127.1:80" is no host and port that a URL can have',
         'write them as in "images.lan:8080" or "192.168.0.7:80"',
@@ -130,8 +175,8 @@ REFUSED = {
     ),
     "key-like-a-message": (
         "{folder}/pilotlight.toml: cors - at `$.defaults`: there is no such setting",
-        "the settings here are name, stage, cors, usage_plans, tables, inputs, records, cache, build, defaults, "
-        "functions",
+        "the settings here are name, stage, cors, usage_plans, tables, inputs, records, cache, build, jwt, deploy, "
+        "network, defaults, functions",
     ),
     "key-misspelt": (
         "{folder}/pilotlight.toml: functions.qa.memroy: there is no such setting",

@@ -41,6 +41,9 @@ def test_the_example_of_the_reference_sets_everything_and_loads(tmp_path: Path) 
     assert raw["records"].keys() == {*settings.Records.__struct_fields__}
     assert raw["cache"].keys() == {*settings.Cache.__struct_fields__}
     assert raw["build"].keys() == {*settings.Build.__struct_fields__}
+    assert raw["jwt"].keys() == {*settings.Jwt.__struct_fields__}
+    assert raw["deploy"].keys() == {*settings.Deploy.__struct_fields__}
+    assert raw["network"].keys() == {*settings.Network.__struct_fields__}
     assert raw["defaults"]["throttle"].keys() == {*settings.Throttle.__struct_fields__}
     assert {**raw["defaults"], **raw["functions"]["qa"]}.keys() == {*settings.FunctionSettings.__struct_fields__}
 

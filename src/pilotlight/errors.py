@@ -32,6 +32,11 @@
     │   ├── RegistryRefused      the registry does not let these credentials do this, or there are none
     │   ├── RegistryThrottled    the registry asked to wait for longer than we do
     │   └── RegistryUnreachable  the registry gave no answer, broke off or failed, again and again
+    ├── DeployError              AWS is not brought to what was asked (exit code 1)
+    │   ├── CredentialsError     there are no credentials of AWS, or they are not valid, or not any more
+    │   ├── AwsRefused           AWS does not let these credentials do this
+    │   ├── AwsUnreachable       AWS gave no answer, or asked to wait for longer than we do
+    │   └── StackError           CloudFormation could not bring the stack there, or its state does not admit it
     └── InvokeError              a call that never reached a function (exit code 1)
         ├── NotFound             no function of that name
         ├── Throttled            the function's concurrency, or its requests of this second, are used up
@@ -179,6 +184,26 @@ class RegistryThrottled(ImageError):
 
 class RegistryUnreachable(ImageError):
     """The registry gave no answer, broke off or failed, and went on doing so."""
+
+
+class DeployError(PilotlightError):
+    """AWS is not brought to what was asked. What was done until then stays; the same command goes on from there."""
+
+
+class CredentialsError(DeployError):
+    """There are no credentials of AWS, or they are not valid, or not any more."""
+
+
+class AwsRefused(DeployError):
+    """AWS does not let these credentials do this."""
+
+
+class AwsUnreachable(DeployError):
+    """AWS gave no answer, or broke off, or asked to wait for longer than we do."""
+
+
+class StackError(DeployError):
+    """CloudFormation could not bring the stack to what the template says, or its state does not admit it."""
 
 
 class InvokeError(PilotlightError):

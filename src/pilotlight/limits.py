@@ -13,6 +13,7 @@ docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html.
 MEMORY_MIN = 128  # [quotas]
 MEMORY_MAX = 10_240  # [quotas]
 MEMORY_OF_ONE_VCPU = 1_769  # [memory]
+MEMORY_NEW_ACCOUNT = 3_008  # [quotas]: new accounts begin with less memory and concurrency; 3,008 is what they report
 TIMEOUT_DEFAULT = 3  # [quotas]
 TIMEOUT_MAX = 900  # [quotas]
 INIT_TIMEOUT = 10.0  # [runtime]: on demand; then init is done again inside the first invocation
@@ -27,9 +28,14 @@ HTTP_HEAD = 65_536  # bytes that this server reads of one; API Gateway's own lim
 HTTP_TIMEOUT = 30.0  # [http]
 REST_TIMEOUT = 29.0  # [rest]
 CONCURRENCY_ACCOUNT = 1_000  # [quotas]: 10 in a new account
+CONCURRENCY_UNRESERVED = 100  # [scaling]: what reservations leave to other functions; all where an account has less
 REQUESTS_PER_CONCURRENCY = 10  # [quotas] [scaling] [url]: synchronous ones, a second
 LOG_TAIL = 4_096  # LogType=Tail of the Invoke API
 FUNCTION_NAME = 64  # [create]: characters
+STACK_RESOURCES = 500  # docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+STACK_OUTPUTS = 200  # ibid.
+TEMPLATE = 1_048_576  # ibid.: bytes in S3; 51,200 in a request
+STACK_NAME = 128  # docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html: characters
 REQUEST_PAYLOAD = 6_291_456  # what the service reports in its error for a request: 100 bytes less than for an answer
 EVENT_PAYLOAD = 1_048_576  # [quotas]: of an asynchronous invocation
 CLIENT_CONTEXT = 3_583  # docs.aws.amazon.com/lambda/latest/api/API_Invoke.html: bytes, as base64

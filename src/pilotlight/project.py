@@ -26,12 +26,16 @@ from pilotlight.route import Route as Route
 from pilotlight.route import parse_route as parse_route
 from pilotlight.settings import (
     FILE,
+    Auth,
     Build,
     Cache,
     Cors,
+    Deploy,
     Front,
     FunctionSettings,
     Inputs,
+    Jwt,
+    Network,
     Package,
     Records,
     Runtime,
@@ -40,6 +44,7 @@ from pilotlight.settings import (
     Throttle,
     UsagePlan,
 )
+from pilotlight.settings_checks import check_gateway
 from pilotlight.source import Source, inspect
 
 FOLDER = "inference"
@@ -73,6 +78,10 @@ class Function(Struct, frozen=True, kw_only=True):
     streams: bool
     binary_media_types: tuple[str, ...]
     api_key: bool
+    auth: Auth
+    provisioned: int
+    provisioned_max: int
+    latency_alarm: int
     throttle: Throttle | None
     retries: int
     max_event_age: int
@@ -177,6 +186,10 @@ class Project(Struct, frozen=True, kw_only=True):
     usage_plans: Mapping[str, UsagePlan]
     tables: Mapping[str, Table]
     build: Build
+    jwt: Jwt | None
+    deploy: Deploy
+    network: Network
+    cache: Cache
 
 
 def load(folder: Path) -> Project:
@@ -199,6 +212,10 @@ def load(folder: Path) -> Project:
         usage_plans=settings.usage_plans,
         tables=tables,
         build=settings.build or Build(),
+        jwt=settings.jwt or None,
+        deploy=settings.deploy or Deploy(),
+        network=settings.network or Network(),
+        cache=settings.cache or Cache(),
     )
     check_routes([project])
     return project
@@ -249,7 +266,7 @@ def _function(
     settings = project.of(name)
     source = inspect(path, settings.handler)
     front = _front(settings, source)
-    _check_gateway(file, name, front, settings, project)
+    check_gateway(file, name, front, settings, project)
     function = Function(
         service=service,
         name=name,
@@ -266,6 +283,10 @@ def _function(
         streams=source.streams and front in ("url", "rest") and settings.runtime == "pilotlight",
         binary_media_types=settings.binary_media_types,
         api_key=settings.api_key,
+        auth=settings.auth,
+        provisioned=settings.provisioned,
+        provisioned_max=settings.provisioned_max,
+        latency_alarm=settings.latency_alarm,
         throttle=settings.throttle or None,
         retries=settings.retries,
         max_event_age=settings.max_event_age,
@@ -295,19 +316,6 @@ def _function(
 
 def _table(service: str, name: str, table: Table) -> Table:
     return table if table.table else msgspec.structs.replace(table, table=f"{service}-{name}")
-
-
-def _check_gateway(file: Path, name: str, front: Front, settings: FunctionSettings, project: Settings) -> None:
-    """What depends on the front that the handler chooses, or on other tables."""
-    key = f"{file}: functions.{name}"
-    if front == "url" and settings.throttle:
-        reason = "a function URL has no throttle, and this function has a URL"
-        hint = 'set front = "rest" or "http", or concurrency in place of throttle'
-        raise ProjectError(f"{key}.throttle: {reason}", hint)
-    if settings.api_key and not project.usage_plans:
-        reason = "requests need a key of a usage plan, and there is none"
-        hint = 'write [usage_plans.NAME] and its keys below it, such as keys = ["mobile"]'
-        raise ProjectError(f"{key}.api_key: {reason}", hint)
 
 
 def _front(settings: FunctionSettings, source: Source) -> Front:

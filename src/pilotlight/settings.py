@@ -12,6 +12,17 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pilotlight import limits
+from pilotlight.settings_deploy import TAG as TAG
+from pilotlight.settings_deploy import TAG_VALUE as TAG_VALUE
+from pilotlight.settings_deploy import Auth as Auth
+from pilotlight.settings_deploy import Deploy as Deploy
+from pilotlight.settings_deploy import Jwt as Jwt
+from pilotlight.settings_deploy import Network as Network
+from pilotlight.settings_gateway import Cors as Cors
+from pilotlight.settings_gateway import Period as Period
+from pilotlight.settings_gateway import Throttle as Throttle
+from pilotlight.settings_gateway import UsagePlan as UsagePlan
+from pilotlight.settings_parts import NAME as _NAME
 from pilotlight.settings_parts import Build as Build
 from pilotlight.settings_parts import Cache as Cache
 from pilotlight.settings_parts import Inputs as Inputs
@@ -24,99 +35,12 @@ FILE = "pilotlight.toml"
 
 Front = Literal["http", "rest", "url"]
 Runtime = Literal["pilotlight", "awslambdaric"]
-Period = Literal["DAY", "WEEK", "MONTH"]
 Package = Literal["auto", "zip", "image"]
-CorsMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "*"]
 
-
-_HEADER = Annotated[str, Meta(pattern=_whole(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"))]
-_ORIGIN = Annotated[str, Meta(pattern=_whole(r"(\*|[a-z][a-z0-9+.-]*://[^\sA-Z/?#*]+)"))]
 _MEDIA_TYPE = Annotated[str, Meta(pattern=_whole(r"(\*|[a-z]+)/(\*|[A-Za-z0-9.+_-]+)"))]
-_NAME = _whole("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 TABLE_NAME = _NAME
 MODEL_KEY = _whole("[a-z][a-z0-9_]*")
 VARIABLE_NAME = _whole("[A-Za-z][A-Za-z0-9_]+")  # Lambda's own rule, from its API model: two characters at least
-
-
-class Cors(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which pages of other origins may call the functions. The gateway sets the headers; a function sets none."""
-
-    origins: Annotated[
-        tuple[_ORIGIN, ...],
-        setting(
-            'Origins that may call: scheme, host and port, no path; "*" is any. An empty list turns CORS off.',
-            ["https://example.com"],
-            form='an origin in lower case without a path, or "*"',
-        ),
-    ] = ()
-    methods: Annotated[
-        tuple[CorsMethod, ...],
-        setting('Methods that a page may use; "*" is any.', ["GET", "POST", "DELETE"]),
-    ] = ("GET", "POST", "OPTIONS")
-    headers: Annotated[
-        tuple[_HEADER, ...],
-        setting(
-            'Request headers that a page may send; "*" is any.',
-            ["content-type", "x-api-key"],
-            form="the name of a header",
-        ),
-    ] = ("content-type",)
-    expose: Annotated[
-        tuple[_HEADER, ...],
-        setting("Answer headers that a page may read.", ["x-amzn-requestid"], form="the name of a header"),
-    ] = ()
-    max_age: Annotated[
-        int,
-        Meta(ge=0, le=86_400),
-        setting("Seconds for which a browser may keep the answer to a preflight.", 3600),
-    ] = 0
-    credentials: Annotated[
-        bool,
-        setting('Whether a page may send cookies. Refused with the origin "*", as browsers refuse it.', True),
-    ] = False
-
-
-class Throttle(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many requests a gateway lets through; the others are answered with 429."""
-
-    rate: Annotated[
-        float,
-        Meta(gt=0, le=10_000),
-        setting("Requests a second, in the long run.", 100),
-    ]
-    burst: Annotated[
-        int,
-        Meta(ge=1, le=10_000),
-        setting("Requests at one moment: the size of the token bucket that `rate` fills.", 50),
-    ]
-
-
-class UsagePlan(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may call the functions with `api_key = true`, and how often."""
-
-    keys: Annotated[
-        tuple[Annotated[str, Meta(pattern=_NAME, max_length=40)], ...],
-        Meta(min_length=1),
-        setting(
-            "Names of API keys. A key's value never stands here: AWS makes one, and `pilotlight serve` takes that of "
-            "the variable PILOTLIGHT_API_KEY_NAME, else it makes one and prints it.",
-            ["mobile", "partner"],
-            form="lower-case letters, digits and single dashes, a letter first",
-        ),
-    ]
-    throttle: Annotated[
-        Throttle | UnsetType,
-        setting("Rate and burst of each key.", {"rate": 10, "burst": 5}),
-    ] = UNSET
-    quota: Annotated[
-        int,
-        Meta(ge=0),
-        setting("Requests of each key in a period; 0 is no quota.", 10_000),
-    ] = 0
-    period: Annotated[
-        Period,
-        setting("The period of the quota; it begins at midnight UTC, on a Sunday, on the first of a month.", "MONTH"),
-    ] = "DAY"
 
 
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,6 +95,14 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool,
         setting("Whether requests need an API key in the header x-api-key, one of a usage plan; for REST APIs.", True),
     ] = False
+    auth: Annotated[
+        Auth,
+        setting(
+            "Who may call the function on AWS: anyone, who signs requests with IAM credentials that allow it, or who "
+            "has a token of the issuer in `[jwt]`, which HTTP APIs check. `pilotlight serve` checks none of it.",
+            "iam",
+        ),
+    ] = "none"
     throttle: Annotated[
         Throttle | UnsetType,
         setting(
@@ -179,6 +111,25 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             {"rate": 100, "burst": 50},
         ),
     ] = UNSET
+    provisioned: Annotated[
+        int,
+        Meta(ge=0, le=limits.CONCURRENCY_ACCOUNT),
+        setting("Environments on AWS that are kept ready, used or not; each costs as long as it is there.", 2),
+    ] = 0
+    provisioned_max: Annotated[
+        int,
+        Meta(ge=0, le=limits.CONCURRENCY_ACCOUNT),
+        setting(
+            "The most environments that are kept ready: above `provisioned`, as many are as 70 % of them are in use. 0 "
+            "scales nothing.",
+            8,
+        ),
+    ] = 0
+    latency_alarm: Annotated[
+        int,
+        Meta(ge=0, le=limits.TIMEOUT_MAX * 1000),
+        setting("Milliseconds that 99 of 100 invocations should stay below; an alarm says when not. 0 is none.", 800),
+    ] = 0
     retries: Annotated[
         int,
         Meta(ge=0, le=limits.EVENT_RETRIES),
@@ -353,6 +304,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     records: Records | UnsetType = UNSET
     cache: Cache | UnsetType = UNSET
     build: Build | UnsetType = UNSET
+    jwt: Jwt | UnsetType = UNSET
+    deploy: Deploy | UnsetType = UNSET
+    network: Network | UnsetType = UNSET
     defaults: Defaults | UnsetType = UNSET
     functions: Annotated[
         dict[str, FunctionSettings],

@@ -7,11 +7,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from pilotlight import limits
 
 Store = Literal["sqlite", "dynamodb"]
+TableMethod = Literal["get", "put", "delete", "scan"]
 
 
 def whole(pattern: str) -> str:
     """`pattern` for all of a string, in a spelling that Python and ECMA 262 read alike: a bare `$` lets "\\n" pass."""
     return f"^{pattern}$(?!\\n)"
+
+
+NAME = whole("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def setting(description: str, example: object, *, form: str = "", default: object = None) -> Meta:
@@ -60,6 +64,25 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
             "expires",
         ),
     ] = ""
+    allow: (
+        Annotated[
+            tuple[TableMethod, ...],
+            setting(
+                "The methods of the table that the roles of functions allow on AWS. Without it: all of them; of the "
+                "table `records`, that a function whose invocations are recorded stores them, and nothing else.",
+                ["get"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    keep: Annotated[
+        bool,
+        setting("Whether the table on AWS stays, with its items, when the service or the table is removed.", True),
+    ] = False
+    recovery: Annotated[
+        bool,
+        setting("Whether the table on AWS can be restored as it was at any second of the last 35 days.", False),
+    ] = True
 
 
 class Inputs(Struct, frozen=True, forbid_unknown_fields=True):

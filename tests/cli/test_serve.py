@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conftest import MakeService
-from pilotlight.cli.serve import curl
+from pilotlight.cli.serve import curl, unchecked
 
 HANDLER = "def handler(event, context):\n    return event\n"
 URL = "http://127.0.0.1:8080"
@@ -33,3 +33,27 @@ def test_the_file_of_another_folder_has_its_whole_path(make_service: MakeService
     files = {"inference/echo.py": HANDLER, "events/echo.json": json.dumps("A" * 2_000)}
     functions = make_service(files, '[functions.echo]\nroute = "POST /echo"\n').functions
     assert curl(URL, functions).endswith(f" -d @{tmp_path}/service/events/echo.json")
+
+
+def test_what_aws_alone_asks_of_callers_is_said(make_service: MakeService) -> None:
+    toml = """
+        [jwt]
+        issuer = "https://login.example.com"
+        audiences = ["service"]
+
+        [functions.one]
+        auth = "iam"
+
+        [functions.two]
+        auth = "jwt"
+
+        [functions.three]
+        auth = "iam"
+    """
+    files = {f"inference/{name}.py": HANDLER for name in ("one", "two", "three", "four")}
+    functions = make_service(files, toml).functions
+    assert unchecked(functions) == (
+        "  Not checked here, where anyone may call: the signatures for service/one, service/three; "
+        "the tokens for service/two.\n"
+    )
+    assert unchecked([each for each in functions if each.auth == "none"]) == ""

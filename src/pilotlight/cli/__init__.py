@@ -10,11 +10,17 @@ from pilotlight.cli.bench import bench
 from pilotlight.cli.build import build
 from pilotlight.cli.cache import cache
 from pilotlight.cli.completion import completion
+from pilotlight.cli.deploy import deploy
+from pilotlight.cli.destroy import destroy
+from pilotlight.cli.doctor import doctor
 from pilotlight.cli.invoke import invoke
+from pilotlight.cli.logs import logs
 from pilotlight.cli.new import new
 from pilotlight.cli.optimize import optimize
 from pilotlight.cli.records import records
 from pilotlight.cli.serve import serve
+from pilotlight.cli.status import status
+from pilotlight.cli.template import template
 from pilotlight.cli.vectors import vectors
 from pilotlight.errors import PilotlightError
 
@@ -32,7 +38,10 @@ def cli() -> None:
     """A Python function with a model becomes an HTTP inference API: on this machine as on AWS Lambda."""
 
 
-for command in (new, serve, invoke, optimize, cache, build, records, vectors, bench, completion):
+for command in (
+    *(new, serve, invoke, optimize, cache, build, template, deploy, status, logs, doctor, destroy),
+    *(records, vectors, bench, completion),
+):
     cli.add_command(command)
 
 

@@ -1,10 +1,11 @@
-"""`pilotlight invoke`: one invocation in a real execution environment, without a server."""
+"""`pilotlight invoke`: one invocation in a real execution environment, here without a server, or on AWS."""
 
 import asyncio
 import json
 import os
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from pilotlight import project
 from pilotlight.cli import models, output
+from pilotlight.cli.place import Place, options, refuse_without
 from pilotlight.errors import FunctionError, ProjectError, UsageError
 from pilotlight.local.describe import hint_for
 from pilotlight.local.host import Host
@@ -22,6 +24,8 @@ from pilotlight.local.streams import collected
 from pilotlight.project import Function, Project
 from pilotlight.settings_file import nearest
 from pilotlight.values import Call, Result
+
+Run = Callable[[bytes], Coroutine[None, None, Result]]
 
 
 def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -38,6 +42,7 @@ def complete(context: click.Context, parameter: click.Parameter, incomplete: str
         "pilotlight invoke kim_cnn --event events/kim_cnn.json",
         'pilotlight invoke kim_cnn --data \'{"input": "a gripping film"}\' --json',
         'echo \'{"input": "a dull film"}\' | pilotlight invoke kim_cnn --event -',
+        "pilotlight invoke kim_cnn --remote --stage beta",
     )
 )
 @click.argument("name", shell_complete=complete)
@@ -47,17 +52,24 @@ def complete(context: click.Context, parameter: click.Parameter, incomplete: str
     "--dir", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path("."), help="The service's folder."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: payload, error, hint, seconds.")
-def invoke(name: str, event: str | None, data: str | None, folder: Path, as_json: bool) -> int:
+@click.option("--remote", is_flag=True, help="Invoke the deployed function.")
+@options
+def invoke(
+    name: str, event: str | None, data: str | None, folder: Path, as_json: bool, remote: bool, place: Place
+) -> int:
     """Invoke the function NAME once, in a fresh execution environment on this machine.
 
     Without --event and --data the event is events/NAME.json, else {}. The answer goes to stdout, what the function
-    writes to stderr. The exit code is 1 when the function failed.
+    writes to stderr. The exit code is 1 when the function failed. With --remote it is the deployed function, by the
+    version that its URL has too, and of what it writes the last 4 KB.
     """
+    refuse_without(remote, place)
     service = project.load(folder)
-    function = models.ready(find(service, name))
+    function = find(service, name)
     payload = read_event(function, event, data)
+    run = _deployed(service, function, place) if remote else _here(models.ready(function))
     began = time.perf_counter()
-    result = asyncio.run(_run(function, payload))
+    result = asyncio.run(run(payload))
     seconds = time.perf_counter() - began
     message, hint = failure(function, result) if result.error else ("", "")
     if as_json:
@@ -117,13 +129,34 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"reading the event from {path}: {error.strerror}", hint) from None
 
 
-async def _run(function: Function, payload: bytes) -> Result:
-    pool = Pool(lambda key, line: output.note(line), machine_memory(), host=Host(None))
-    pool.deploy([function])
-    try:
-        return await collected(await pool(Call(function.key, payload)))
-    finally:
-        await pool.close()
+def _here(function: Function) -> Run:
+    async def run(payload: bytes) -> Result:
+        pool = Pool(lambda key, line: output.note(line), machine_memory(), host=Host(None))
+        pool.deploy([function])
+        try:
+            return await collected(await pool(Call(function.key, payload)))
+        finally:
+            await pool.close()
+
+    return run
+
+
+def _deployed(service: Project, function: Function, place: Place) -> Run:
+    from pilotlight.deploy import remote  # boto3 is in the extra `deploy`
+
+    session = place.session(service)
+
+    async def run(payload: bytes) -> Result:
+        invoke = remote.connect(session, place.stage)
+        try:
+            result = await invoke(Call(function.key, payload, tail=True))
+        finally:
+            invoke.close()
+        for line in result.log.decode("utf-8", "replace").splitlines():
+            output.note(line)
+        return result
+
+    return run
 
 
 def _payload_of(result: Result) -> object:

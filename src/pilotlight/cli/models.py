@@ -70,6 +70,12 @@ def _with(function: Function, found: Mapping[str, str]) -> Function:
     return msgspec.structs.replace(function, fetched=fetched) if fetched else function
 
 
+def here(function: Function, uri: str) -> str:
+    """The folder on this machine of what a URI of its settings names, optimised or fetched when it is not there: what
+    the function sees here. Raises `PilotlightError`."""
+    return function.fetched.get(uri) or cache.fetch(uri)
+
+
 def _looked_up(function: Function) -> dict[str, str | Checkpoint]:
     """What there is of its models on the hub, all of them before minutes are spent on one."""
     if not function.optimize or function.defect:

@@ -14,6 +14,7 @@ import click
 
 from pilotlight import project
 from pilotlight.cli import output
+from pilotlight.cli.place import Place, options, records_table, refuse_without
 from pilotlight.cli.record_filters import FIELDS, Filter, exported, is_error, moment, newest, read
 from pilotlight.errors import UsageError
 from pilotlight.function import items
@@ -37,6 +38,7 @@ _table_option = click.option(
     metavar="URI",
     help="Another table than that of the settings, such as dynamodb://NAME?key=primary_key.",
 )
+_remote_option = click.option("--remote", is_flag=True, help="The table of the deployed service.")
 
 
 class _Group(click.Group):
@@ -71,6 +73,7 @@ def records() -> None:
         "pilotlight records my-service --function qa --since 2h --errors",
         "pilotlight records --contains harbour --follow",
         "pilotlight records --format jsonl --limit 0 > records.jsonl",
+        "pilotlight records --remote --stage beta --since 1d",
         "pilotlight records --table 'dynamodb://my-service-records?key=primary_key' --since 1d --format csv",
     ),
 )
@@ -88,6 +91,8 @@ def records() -> None:
     help="A table for people, or all fields: as CSV, or one JSON object a line.",
 )  # fmt: skip
 @_table_option
+@_remote_option
+@options
 def list_command(
     folder: Path,
     function: str,
@@ -100,13 +105,15 @@ def list_command(
     follow: bool,
     form: str,
     uri: str | None,
+    remote: bool,
+    place: Place,
 ) -> None:
     """List the records of the service in DIR (default: here), the newest first.
 
     The whole table is read, whatever is asked for: in DynamoDB every look, with --follow one a second, costs what its
     size costs. What was redacted or cut when it was recorded is not to be had.
     """
-    table, service = _open(folder, uri)
+    table, service = _open(folder, _uri(folder, uri, remote, place))
     now = datetime.now(UTC)
     wanted = Filter(function, since and moment(since, now), until and moment(until, now), contains, errors, cold)
     if service is not None:
@@ -121,6 +128,14 @@ def list_command(
             _say_nothing(service)
     finally:
         table.close()
+
+
+def _uri(folder: Path, uri: str | None, remote: bool, where: Place) -> str | None:
+    """The URI of the table that is asked for; None for that of the settings."""
+    refuse_without(remote, where)
+    if remote and uri is not None:
+        raise click.UsageError("--remote and --table exclude each other")
+    return records_table(project.load(folder), where) if remote else uri
 
 
 def _open(folder: Path, uri: str | None) -> tuple[Table, Project | None]:
@@ -230,6 +245,7 @@ def _shortened(text: str, width: int) -> str:
     epilog=output.examples(
         "pilotlight records recover my-service",
         "pilotlight records recover --log serve.log --dry-run",
+        "pilotlight logs qa --since 1d --json | pilotlight records recover --log - --remote",
         "aws logs tail /aws/lambda/my-service--qa --since 1d | pilotlight records recover --log - "
         "--table 'dynamodb://my-service-records?key=primary_key'",
     ),
@@ -245,7 +261,11 @@ def _shortened(text: str, width: int) -> str:
 @click.option("--dry-run", is_flag=True, help="Say what would be stored, and store nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: stored, present, broken.")
 @_table_option
-def recover(folder: Path, logs: tuple[str, ...], dry_run: bool, as_json: bool, uri: str | None) -> None:
+@_remote_option
+@options
+def recover(
+    folder: Path, logs: tuple[str, ...], dry_run: bool, as_json: bool, uri: str | None, remote: bool, place: Place
+) -> None:
     """Store the records that a store did not take when they were made.
 
     They are in the log: on this machine in .pilotlight/records.log of the service in DIR (default: here), from which
@@ -253,7 +273,7 @@ def recover(folder: Path, logs: tuple[str, ...], dry_run: bool, as_json: bool, u
     tail` prints it, or JSON, as `aws logs filter-log-events` and exports have it. What is in the table already stays as
     it is, so that to recover twice is to recover once.
     """
-    table, service = _open(folder, uri)
+    table, service = _open(folder, _uri(folder, uri, remote, place))
     counts = {"stored": 0, "present": 0, "broken": 0}
     try:
         for name in logs:

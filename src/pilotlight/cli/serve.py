@@ -113,7 +113,16 @@ def _listening(url: str, functions: Sequence[Function], isolation: Level) -> Non
     example = curl(url, functions)
     if example:
         output.line(f"  Or here:\n\n  {example}")
-    output.line(f"\n  {_ISOLATED[isolation]}\n")
+    output.line(f"\n  {_ISOLATED[isolation]}")
+    output.line(unchecked(functions))
+
+
+def unchecked(functions: Sequence[Function]) -> str:
+    """What AWS asks of callers and this machine does not; "" for nothing."""
+    kinds = {"iam": "the signatures", "jwt": "the tokens"}
+    names = {auth: [_short(each.key) for each in functions if each.auth == auth] for auth in kinds}
+    asked = [f"{kinds[auth]} for {', '.join(each)}" for auth, each in names.items() if each]
+    return f"  Not checked here, where anyone may call: {'; '.join(asked)}.\n" if asked else ""
 
 
 def curl(url: str, functions: Sequence[Function]) -> str:

@@ -10,8 +10,9 @@ function itself, for unit tests. How parameters are found is told in `binding`, 
 values are read in `decode` and written in `encode`.
 """
 
+import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pilotlight.function.runtime_client import Stream
 
 _FOLDER = __file__.removesuffix("endpoint.py")
+_CORS = "PILOTLIGHT_CORS"  # cors.VARIABLE, whose module is loaded where it is set
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _T = TypeVar("_T")
@@ -60,17 +62,17 @@ class Endpoint(Generic[_P, _R]):
             arguments, keywords = self.binding.of_event(event, context)
             return to_bare(_whole(self._result(arguments, keywords)))
         streams = getattr(context, "can_stream", False)
-        version = events.version(event)
+        answer = _Answer(event, streams)
         try:
             arguments, keywords = self.binding.of_request(events.from_event(event), context)
             result = self._result(arguments, keywords)
             if streams and isinstance(result, GeneratorType):
-                return _stream(*opened(result))
-            return _answer(checked(to_response(_whole(result))), version, streams)
+                return answer.stream(*opened(result))
+            return answer.whole(checked(to_response(_whole(result))))
         except Exception as error:  # the boundary between the user's code and HTTP
             if records := sys.modules.get("pilotlight.function.records"):
                 records.note(error)
-            return _answer(_failure(error, str(getattr(context, "aws_request_id", ""))), version, streams)
+            return answer.whole(_failure(error, str(getattr(context, "aws_request_id", ""))))
 
     def _result(self, arguments: list[Any], keywords: dict[str, Any]) -> object:
         result: object = self.function(*arguments, **keywords)
@@ -88,15 +90,31 @@ def _whole(result: object) -> object:
     return joined(result) if isinstance(result, GeneratorType) else result
 
 
-def _answer(response: Response, version: str, streams: bool) -> object:
-    """Where the function's URL streams, every answer does: AWS reads status and headers of no other (belief)."""
-    return _stream(response, iter((response.body,))) if streams else events.to_result(response, version)
+class _Answer:
+    """How an event is answered. Behind a REST API on AWS the answer has the headers of CORS, see `cors`."""
 
+    def __init__(self, event: Mapping[str, object], streams: bool) -> None:
+        self._event = event
+        self._version = events.version(event)
+        self._streams = streams
 
-def _stream(head: Response, chunks: Iterator[bytes]) -> "Stream":
-    from pilotlight.function.runtime_client import Stream
+    def whole(self, response: Response) -> object:
+        """Where the function's URL streams, every answer does: AWS reads status and headers of no other (belief)."""
+        if self._streams:
+            return self.stream(response, iter((response.body,)))
+        return events.to_result(self._shared(response), self._version)
 
-    return Stream(events.to_head(head), filter(None, chunks))
+    def stream(self, head: Response, chunks: Iterator[bytes]) -> "Stream":
+        from pilotlight.function.runtime_client import Stream
+
+        return Stream(events.to_head(self._shared(head)), filter(None, chunks))
+
+    def _shared(self, response: Response) -> Response:
+        if self._version != "1.0" or _CORS not in os.environ:
+            return response
+        from pilotlight.function.cors import of_rest
+
+        return of_rest(self._event, response)
 
 
 def _failure(error: Exception, request_id: str) -> Response:

@@ -77,7 +77,7 @@ class Hub:
         if not holds_model({file.name for file in files}):
             what = "holds no model folder, and no model.onnx or model.tflite"
             raise FetchError(f"{self._doing}: the repository {what}", _HOLDS_NONE.format(self._uri))
-        wanted = tuple(file for file in files if not _NEVER.fullmatch(file.name))
+        wanted = tuple(file for file in files if is_wanted(file.name))
         if len(wanted) > MOST_FILES:
             raise FetchError(f"{self._doing}: the repository has {len(wanted)} files", "name one that holds a model")
         self._commit = str(about["sha"])
@@ -204,6 +204,11 @@ def checked(doing: str, file: File) -> File:
     if not is_text or {"", ".", ".."} & set(parts) or file.size < 0 or max(len(p.encode()) for p in parts) > 240:
         raise FetchError(f"{doing}: {file.name!r} is no name for a file in a folder", "name another model")
     return file
+
+
+def is_wanted(name: str) -> bool:
+    """Whether a file of a repository is part of the model, and not what it was made from."""
+    return not _NEVER.fullmatch(name)
 
 
 def holds_model(names: Collection[str]) -> bool:

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MARK = "pilotlight."  # is in every such line, and seldom in others
+UNSTORED, UNMADE = "[WARN] the record of", "[ERROR] recording"
+"""How lines begin that say: a record is in the log only; there is none. An alarm counts them."""
 _RECORD, _STORED = "pilotlight.record ", "pilotlight.stored "
 _LINE = 4_096  # PIPE_BUF
 

@@ -324,11 +324,11 @@ def keep(store: Store | None, request_id: str, text: str, left: float) -> None:
 
 
 def _complain(request_id: str, error: Exception) -> None:
-    _say(f"[ERROR] recording {request_id}: {type(error).__name__}: {error}")
+    _say(f"{record_lines.UNMADE} {request_id}: {type(error).__name__}: {error}")
 
 
 def _warn(request_id: str, reason: str) -> None:
-    _say(f"[WARN] the record of {request_id} is in this log only: {reason}")
+    _say(f"{record_lines.UNSTORED} {request_id} is in this log only: {reason}")
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,85 @@
+"""What a change set would do, as values: which resources, and what of that hurts. Pure.
+
+docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+Harm = Literal["", "loses data", "breaks clients"]
+
+HOLD_DATA = {"AWS::DynamoDB::Table", "AWS::EFS::FileSystem", "AWS::Logs::LogGroup", "AWS::S3::Bucket"}
+# What a client is configured with is in these: another one has another address, name or key
+_ADDRESSES = {
+    "AWS::ApiGatewayV2::Api": "its URL changes",
+    "AWS::ApiGateway::RestApi": "its URL changes",
+    "AWS::Lambda::Url": "its URL changes",
+    "AWS::ApiGateway::ApiKey": "its key changes",
+    "AWS::Lambda::Function": "its name changes",
+    "AWS::Lambda::Alias": "its name changes",
+}
+_WORDS = {"Add": "add", "Modify": "change", "Remove": "remove", "Import": "take over", "Dynamic": "depends"}
+
+
+class Change(NamedTuple):
+    """What happens to one resource.
+
+    `action` is "add", "change", "replace", "replace?" (known when it is done), "remove", "take over" (a resource that
+    is there already) or "depends". `properties` are those that differ. `harm` says what cannot be taken back, and
+    `note` tells it.
+    """
+
+    action: str
+    logical_id: str
+    kind: str
+    physical_id: str
+    properties: tuple[str, ...]
+    harm: Harm
+    note: str
+
+
+def read(found: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
+    """The changes of DescribeChangeSet's `Changes`, what hurts first, then as CloudFormation has them."""
+    changes = [_change(each["ResourceChange"]) for each in found if each.get("Type") == "Resource"]
+    return tuple(sorted(changes, key=lambda change: not change.harm))
+
+
+def harmful(changes: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(change for change in changes if change.harm)
+
+
+def _change(found: Mapping[str, Any]) -> Change:
+    action, kind, policy = found["Action"], found["ResourceType"], found.get("PolicyAction", "")
+    replacement = found.get("Replacement", "False") if action == "Modify" else "False"
+    word = {"True": "replace", "Conditional": "replace?"}.get(replacement, _WORDS.get(action, action.lower()))
+    harm, note = _harm(word, kind, policy)
+    return Change(
+        action=word,
+        logical_id=found["LogicalResourceId"],
+        kind=kind,
+        physical_id=found.get("PhysicalResourceId", ""),
+        properties=_properties(found.get("Details", ())),
+        harm=harm,
+        note=note,
+    )
+
+
+def _harm(word: str, kind: str, policy: str) -> tuple[Harm, str]:
+    """A version or a deployment of an API that goes is none: each deployment brings another."""
+    if word not in ("remove", "replace", "replace?"):
+        return "", ""
+    is_kept = "Retain" in policy or "Snapshot" in policy
+    if kind in HOLD_DATA and not is_kept:
+        return "loses data", "what is in it is lost"
+    if kind in HOLD_DATA:
+        return "", "it stays, outside of the stack" if word == "remove" else "a new one, empty; the old one stays"
+    if kind in _ADDRESSES:
+        return "breaks clients", "it goes" if word == "remove" else _ADDRESSES[kind]
+    return "", ""
+
+
+def _properties(details: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """By name, without values: they may be secret."""
+    targets = [detail.get("Target", {}) for detail in details]
+    names = (target.get("Name") or target.get("Attribute", "") for target in targets)
+    return tuple(dict.fromkeys(name for name in names if name))

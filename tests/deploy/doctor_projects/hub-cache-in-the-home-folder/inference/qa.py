@@ -1,0 +1,7 @@
+from transformers import pipeline
+
+answer = pipeline("question-answering", "models/qa")
+
+
+def handler(event, context):
+    return answer(event)

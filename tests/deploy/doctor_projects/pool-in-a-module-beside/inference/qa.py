@@ -1,0 +1,5 @@
+from words import count
+
+
+def handler(event, context):
+    return count(event)

@@ -1,0 +1,82 @@
+"""What a change set says, as it is shown."""
+
+from typing import Any
+
+import pytest
+
+from cloudformation import FUNCTION, TABLE, change
+from pilotlight.deploy import changes
+from pilotlight.deploy.changes import Change
+
+API = ("HttpApi", "AWS::ApiGatewayV2::Api")
+VERSION = ("QaVersion1a2b3c4d", "AWS::Lambda::Version")
+
+
+def read(*found: dict[str, Any]) -> tuple[Change, ...]:
+    return changes.read([{"Type": "Resource", "ResourceChange": each} for each in found])
+
+
+def target(name: str, attribute: str = "Properties") -> dict[str, Any]:
+    return {"Target": {"Attribute": attribute, "Name": name}, "Evaluation": "Static"}
+
+
+def test_properties_are_named_once_and_without_values() -> None:
+    details = [target("Code"), target("Environment"), target("Code"), {"Target": {"Attribute": "Tags"}}]
+    [found] = read(change(FUNCTION, "Modify", Replacement="False", PhysicalResourceId="qa--qa", Details=details))
+    assert found == Change(
+        action="change",
+        logical_id="QaFunction",
+        kind="AWS::Lambda::Function",
+        physical_id="qa--qa",
+        properties=("Code", "Environment", "Tags"),
+        harm="",
+        note="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("of", "fields", "shown"),
+    [
+        (TABLE, {"Action": "Add"}, ("add", "", "")),
+        (TABLE, {"Action": "Import"}, ("take over", "", "")),
+        (TABLE, {"Action": "Modify", "Replacement": "False"}, ("change", "", "")),
+        (
+            TABLE,
+            {"Action": "Modify", "Replacement": "True", "PolicyAction": "ReplaceAndDelete"},
+            ("replace", "loses data", "what is in it is lost"),
+        ),
+        (
+            TABLE,
+            {"Action": "Modify", "Replacement": "Conditional"},
+            ("replace?", "loses data", "what is in it is lost"),
+        ),
+        (
+            TABLE,
+            {"Action": "Modify", "Replacement": "True", "PolicyAction": "ReplaceAndRetain"},
+            ("replace", "", "a new one, empty; the old one stays"),
+        ),
+        (
+            TABLE,
+            {"Action": "Remove", "PolicyAction": "Delete"},
+            ("remove", "loses data", "what is in it is lost"),
+        ),
+        (
+            TABLE,
+            {"Action": "Remove", "PolicyAction": "Retain"},
+            ("remove", "", "it stays, outside of the stack"),
+        ),
+        (API, {"Action": "Modify", "Replacement": "True"}, ("replace", "breaks clients", "its URL changes")),
+        (FUNCTION, {"Action": "Remove"}, ("remove", "breaks clients", "it goes")),
+        (VERSION, {"Action": "Remove", "PolicyAction": "Delete"}, ("remove", "", "")),
+        (VERSION, {"Action": "Add"}, ("add", "", "")),
+    ],
+)
+def test_what_hurts(of: tuple[str, str], fields: dict[str, Any], shown: tuple[str, str, str]) -> None:
+    [found] = read(change(of, **{"action": fields["Action"], **{k: v for k, v in fields.items() if k != "Action"}}))
+    assert (found.action, found.harm, found.note) == shown
+
+
+def test_what_hurts_comes_first() -> None:
+    found = read(change(FUNCTION, "Modify"), change(VERSION, "Add"), change(TABLE, "Remove", PolicyAction="Delete"))
+    assert [each.logical_id for each in found] == ["RecordsTable", "QaFunction", "QaVersion1a2b3c4d"]
+    assert [each.logical_id for each in changes.harmful(found)] == ["RecordsTable"]
