@@ -161,6 +161,14 @@ def test_widgets_do_not_overlap(tmp_path: Path) -> None:
         taken |= own
 
 
+def test_a_widget_shows_a_hundred_alarms_at_most(tmp_path: Path) -> None:
+    toml = "[defaults]\nrecords = true\nlatency_alarm = 800\n"
+    made = whole(deployment(tmp_path, toml, *(f"f{number}" for number in range(26))))
+    shown = [widget["properties"]["alarms"] for widget in body(made) if widget["type"] == "alarm"]
+    assert [len(each) for each in shown] == [100, 4]
+    assert len({arn for each in shown for arn in each}) == 104
+
+
 def test_a_dashboard_without_alarms_and_none_at_all(tmp_path: Path) -> None:
     made = whole(deployment(tmp_path / "1", f"deploy.alarms = false\n{RECORDED}"))
     assert {widget["type"] for widget in body(made)} == {"metric"}

@@ -13,6 +13,7 @@ from pilotlight.deploy.unit import Deployment, Unit
 _WIDTH, _HEIGHT, _LOW = 24, 6, 3  # of the grid, of a graph, of the row of alarms
 _THIRD = _WIDTH // 3
 _PERCENTILES = ("p50", "p90", "p99")
+_ALARMS = 100  # of one widget, at most
 
 _Metric = list[object]
 
@@ -38,9 +39,10 @@ def _placed(rows: list[list[Resource]]) -> Iterator[Resource]:
 
 
 def _rows(deployment: Deployment) -> Iterator[list[Resource]]:
-    if shown := alarms.ids(deployment):
-        arns = [f"${{{name}.Arn}}" for name in shown]
-        yield [{"type": "alarm", "width": _WIDTH, "height": _LOW, "properties": {"title": "Alarms", "alarms": arns}}]
+    arns = [f"${{{name}.Arn}}" for name in alarms.ids(deployment)]
+    for first in range(0, len(arns), _ALARMS):
+        shown = {"title": "Alarms", "alarms": arns[first : first + _ALARMS]}
+        yield [{"type": "alarm", "width": _WIDTH, "height": _LOW, "properties": shown}]
     fronts = {unit.function.front for unit in deployment.units if unit.function.routes}
     if "http" in fronts:
         yield _gateway("HTTP API", ["ApiId", "${HttpApi}"], ("Count", "4xx", "5xx"))
