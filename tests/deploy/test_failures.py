@@ -70,6 +70,11 @@ SAID = [
         "CloudWatch Logs role ARN must be set in account settings to enable logging",
         "role of the account",
     ),
+    (
+        "AWS::ApiGateway::Resource",
+        "A sibling ({id}) of this resource already has a variable path part -- only one is allowed",
+        "deploy once without these routes",
+    ),
     ("AWS::EC2::VPC", "The maximum number of VPCs has been reached.", "quota of networks"),
     (EC2, "resource sg-0a has a dependent object", "20 to 40 minutes"),
     ("AWS::EC2::Subnet", "The subnet 'subnet-1' has dependencies and cannot be deleted.", "20 to 40 minutes"),

@@ -83,6 +83,12 @@ _REMEDIES = tuple(
             "REST APIs log by a role of the account: set one in API Gateway's settings of this region",
         ),
         (
+            "ApiGateway",
+            r"(?i)sibling .* variable path part",
+            "a REST API has one parameter at a place, and CloudFormation makes the new one before it removes the old "
+            "one: deploy once without these routes, then with them",
+        ),
+        (
             "EC2",
             r"(?i)maximum number of (VPCs|internet gateways|addresses|network interfaces)|LimitExceeded",
             "the region's quota of networks is used up: raise it in Service Quotas, or remove a VPC that nobody needs",
