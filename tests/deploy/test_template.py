@@ -324,7 +324,7 @@ def test_cors_as_each_front_takes_it(tmp_path: Path) -> None:
 
 def test_preflights_of_a_rest_api_answer_each_origin(tmp_path: Path) -> None:
     made = template(of_mode("rest with routes", tmp_path))
-    preflights = [each for name, each in made["Resources"].items() if name.startswith("RestPreflight")]
+    preflights = [each for name, each in made["Resources"].items() if name.startswith("RestMethodOptions")]
     assert len(preflights) == 4  # /, /a/{b}, /a/{b}/{c+} and /a
     (answer,) = preflights[0]["Properties"]["Integration"]["IntegrationResponses"]
     assert answer == {
@@ -344,6 +344,21 @@ def test_preflights_of_a_rest_api_answer_each_origin(tmp_path: Path) -> None:
             "  #set($context.responseOverride.header.Access-Control-Allow-Origin = $origin)\n#end\n"
         },
     }
+
+
+def test_cors_takes_the_place_of_a_route_that_answered_preflights(tmp_path: Path) -> None:
+    """CloudFormation makes what is new before it deletes what is not, and a path has one method OPTIONS."""
+    front = '[functions.qa]\nfront = "rest"\nroute = '
+    texts = {"1": f'{front}["POST /a", "OPTIONS /a"]\n', "2": f'[cors]\norigins = ["*"]\n{front}"POST /a"\n'}
+    before, after = (
+        template(deployment(service(tmp_path / folder / "vision", text, qa=HANDLER)))["Resources"]
+        for folder, text in texts.items()
+    )
+    [(name, own)] = [
+        (name, each) for name, each in before.items() if each.get("Properties", {}).get("HttpMethod") == "OPTIONS"
+    ]
+    assert own["Properties"]["Integration"]["Type"] == "AWS_PROXY"
+    assert after[name]["Properties"]["Integration"]["Type"] == "MOCK"
 
 
 def test_keys_and_plans_of_a_rest_api(tmp_path: Path) -> None:
@@ -508,6 +523,17 @@ def test_binary_media_types_are_those_of_the_whole_rest_api(tmp_path: Path) -> N
 def test_routes_that_a_rest_api_cannot_have(route: str, reason: str, hint: str, tmp_path: Path) -> None:
     toml = f'[cors]\norigins = ["*"]\n[functions.qa]\nfront = "rest"\nroute = {route}\n'
     assert refused(tmp_path, toml) == (f"FOLDER/vision/pilotlight.toml: functions.qa.route: {reason}", hint)
+
+
+@pytest.mark.parametrize("method", ["ANY", "OPTIONS"])
+def test_a_route_that_would_ask_preflights_for_a_signature(method: str, tmp_path: Path) -> None:
+    toml = f'[cors]\norigins = ["*"]\n[functions.qa]\nroute = "{method} /a"\n'
+    assert template(deployment(service(tmp_path / "open" / "vision", toml, qa=HANDLER)))["Resources"]["HttpStage"]
+    assert refused(tmp_path, f'{toml}auth = "iam"\n') == (
+        f"FOLDER/vision/pilotlight.toml: functions.qa.route: '{method} /a': with [cors] and auth = 'iam' it would "
+        "refuse preflights",
+        'name the methods in place of it, such as ["GET /a", "POST /a"]',
+    )
 
 
 def test_functions_whose_names_differ_by_what_logical_ids_leave_out(tmp_path: Path) -> None:

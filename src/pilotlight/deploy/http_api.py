@@ -3,17 +3,20 @@
 from pilotlight.deploy import names, routes
 from pilotlight.deploy.cloudformation import Resource, ref, resource, sub
 from pilotlight.deploy.unit import Deployment, Unit
+from pilotlight.errors import ProjectError
 from pilotlight.project import Route
-from pilotlight.settings import Cors, Jwt
+from pilotlight.settings import FILE, Cors, Jwt
 
 _AUTHORIZATION = {"none": "NONE", "iam": "AWS_IAM", "jwt": "JWT"}
 _DEFAULT = "$default"  # the stage without a segment in paths
 
 
 def resources(deployment: Deployment) -> dict[str, Resource]:
+    """Raises `ProjectError` for routes whose preflights nobody would answer."""
     units = _behind(deployment)
     if not units:
         return {}
+    _check_preflights(deployment, units)
     jwt = deployment.project.jwt
     return {
         "HttpApi": _api(deployment),
@@ -95,6 +98,18 @@ def _route(unit: Unit, route: Route) -> Resource:
         Target=sub(f"integrations/${{{unit.id}HttpIntegration}}"),
         **jwt,
     )
+
+
+def _check_preflights(deployment: Deployment, units: list[Unit]) -> None:
+    """A route that takes OPTIONS takes preflights before the API answers them, and asks them for what browsers do not
+    send with them: docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html says so of $default."""
+    closed = [unit for unit in units if deployment.project.cors and unit.function.auth != "none"]
+    for unit, route in [(each, route) for each in closed for route in each.function.routes]:
+        if route.method in ("ANY", "OPTIONS"):
+            reason = f"{str(route)!r}: with [cors] and auth = {unit.function.auth!r} it would refuse preflights"
+            hint = 'name the methods in place of it, such as ["GET /a", "POST /a"]'
+            file = unit.function.root / FILE
+            raise ProjectError(f"{file}: functions.{unit.function.name}.route: {reason}", hint)
 
 
 def _stage(deployment: Deployment, units: list[Unit]) -> Resource:

@@ -103,7 +103,9 @@ def _cors(cors: Cors, units: Sequence[Unit]) -> dict[str, Resource]:
 
 
 def _preflight_id(path: str) -> str:
-    return routes.logical_id("RestPreflight", path)
+    """That of a route of the service's own, since CloudFormation makes what is new before it deletes what is not: where
+    [cors] comes or goes one becomes the other, and two methods OPTIONS of a path API Gateway refuses."""
+    return routes.of_route("RestMethod", Route("OPTIONS", path))
 
 
 def _stage(deployment: Deployment, units: Sequence[Unit], deployed: Mapping[str, Resource]) -> dict[str, Resource]:
