@@ -10,6 +10,8 @@ from pilotlight.deploy.changes import Change
 
 API = ("HttpApi", "AWS::ApiGatewayV2::Api")
 VERSION = ("QaVersion1a2b3c4d", "AWS::Lambda::Version")
+METHOD = ("RestMethodGetA", "AWS::ApiGateway::Method")
+REST = ("RestApi", "AWS::ApiGateway::RestApi")
 
 
 def read(*found: dict[str, Any]) -> tuple[Change, ...]:
@@ -67,6 +69,15 @@ def test_properties_are_named_once_and_without_values() -> None:
         ),
         (API, {"Action": "Modify", "Replacement": "True"}, ("replace", "breaks clients", "its URL changes")),
         (FUNCTION, {"Action": "Remove"}, ("remove", "breaks clients", "it goes")),
+        (
+            FUNCTION,
+            {"Action": "Modify", "Replacement": "True"},
+            (
+                "replace",
+                "breaks clients",
+                "AWS makes no image of a zip, nor a zip of an image: rename the function's file",
+            ),
+        ),
         (VERSION, {"Action": "Remove", "PolicyAction": "Delete"}, ("remove", "", "")),
         (VERSION, {"Action": "Add"}, ("add", "", "")),
     ],
@@ -74,6 +85,13 @@ def test_properties_are_named_once_and_without_values() -> None:
 def test_what_hurts(of: tuple[str, str], fields: dict[str, Any], shown: tuple[str, str, str]) -> None:
     [found] = read(change(of, **{"action": fields["Action"], **{k: v for k, v in fields.items() if k != "Action"}}))
     assert (found.action, found.harm, found.note) == shown
+
+
+def test_a_method_that_goes_stays_in_the_copy_that_the_stage_has() -> None:
+    [found] = read(change(METHOD, "Remove"))
+    assert (found.harm, found.note) == ("", "its URL answers until the REST API is changed once more")
+    with_its_api = read(change(METHOD, "Remove"), change(REST, "Remove"))
+    assert {each.logical_id: each.note for each in with_its_api} == {"RestMethodGetA": "", "RestApi": "it goes"}
 
 
 def test_what_hurts_comes_first() -> None:

@@ -15,9 +15,10 @@ _ADDRESSES = {
     "AWS::ApiGateway::RestApi": "its URL changes",
     "AWS::Lambda::Url": "its URL changes",
     "AWS::ApiGateway::ApiKey": "its key changes",
-    "AWS::Lambda::Function": "its name changes",
+    "AWS::Lambda::Function": "AWS makes no image of a zip, nor a zip of an image: rename the function's file",
     "AWS::Lambda::Alias": "its name changes",
 }
+_REST, _METHOD = "AWS::ApiGateway::RestApi", "AWS::ApiGateway::Method"
 _WORDS = {"Add": "add", "Modify": "change", "Remove": "remove", "Import": "take over", "Dynamic": "depends"}
 
 
@@ -41,7 +42,15 @@ class Change(NamedTuple):
 def read(found: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
     """The changes of DescribeChangeSet's `Changes`, what hurts first, then as CloudFormation has them."""
     changes = [_change(each["ResourceChange"]) for each in found if each.get("Type") == "Resource"]
-    return tuple(sorted(changes, key=lambda change: not change.harm))
+    stays = all((change.kind, change.action) != (_REST, "remove") for change in changes)
+    noted = [_lingering(change) if stays else change for change in changes]
+    return tuple(sorted(noted, key=lambda change: not change.harm))
+
+
+def _lingering(change: Change) -> Change:
+    """CloudFormation deletes after it has made what is new: the API's new deployment is a copy that has the method."""
+    lingers = (change.kind, change.action) == (_METHOD, "remove")
+    return change._replace(note="its URL answers until the REST API is changed once more") if lingers else change
 
 
 def harmful(changes: Iterable[Change]) -> tuple[Change, ...]:
