@@ -353,6 +353,17 @@ def test_a_new_stack_is_followed_to_its_outputs(script: Script) -> None:
     assert told.slept == [2.0, 2.0, 2.0]
 
 
+def test_an_update_that_begins_between_two_questions_has_not_ended(script: Script) -> None:
+    """The stack was asked for before it began, its events after that."""
+    script.events()
+    script.execute()
+    script.poll("CREATE_COMPLETE", event(STACK, "UPDATE_IN_PROGRESS"))
+    script.poll("UPDATE_IN_PROGRESS", event(ROLE, "UPDATE_COMPLETE"))
+    script.poll("UPDATE_COMPLETE", event(STACK, "UPDATE_COMPLETE"))
+    assert stack.execute(script.session, UPDATES, Told().talk).status == "UPDATE_COMPLETE"
+    script.done()
+
+
 def test_the_first_resource_that_failed_is_the_reason(script: Script) -> None:
     script.events(event(STACK, "REVIEW_IN_PROGRESS"))
     script.execute()
@@ -394,7 +405,10 @@ def test_a_stack_that_names_no_resource(script: Script) -> None:
     script.events()
     script.execute()
     script.poll(
-        "UPDATE_ROLLBACK_COMPLETE", event(STACK, "UPDATE_IN_PROGRESS"), StackStatusReason="Rollback requested by user"
+        "UPDATE_ROLLBACK_COMPLETE",
+        event(STACK, "UPDATE_IN_PROGRESS"),
+        event(STACK, "UPDATE_ROLLBACK_COMPLETE"),
+        StackStatusReason="Rollback requested by user",
     )
     with pytest.raises(StackError, match="updating qa-beta: UPDATE_ROLLBACK_COMPLETE: Rollback requested by user"):
         stack.execute(script.session, UPDATES, Told().talk)

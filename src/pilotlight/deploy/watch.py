@@ -36,6 +36,11 @@ class Event(NamedTuple):
     def is_of_stack(self) -> bool:
         return self.kind == "AWS::CloudFormation::Stack"
 
+    @property
+    def ends(self) -> bool:
+        """Whether the stack itself has come to rest."""
+        return self.is_of_stack and not self.status.endswith("_IN_PROGRESS")
+
 
 class State(NamedTuple):
     """A stack: `status` is "" where there is none, `id` its ARN."""
@@ -141,7 +146,7 @@ def follow(
     """Tell the events after `after` as they come; the state that the stack has ended in, and all those events.
 
     An AWS that gives no answer for a while changes nothing: CloudFormation goes on without us. Just after something
-    was begun a stack may still say what it was before, so it has ended only when it has told of itself.
+    was begun a stack may still say what it was before, so it has ended only when it has told of an end of its own.
     """
     seen: list[Event] = []
     failed = asked = 0
@@ -157,6 +162,6 @@ def follow(
             if failed > _PATIENCE:
                 raise
         else:
-            if not now.in_progress and (asked > _SETTLES or any(event.is_of_stack for event in seen)):
+            if not now.in_progress and (asked > _SETTLES or any(event.ends for event in seen)):
                 return now, seen
         sleep(EVERY)
