@@ -11,7 +11,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from conftest import MakeService
-from pilotlight.deploy import live, prune
+from pilotlight.deploy import live, prune, session
 from pilotlight.deploy.live import Request
 from pilotlight.deploy.prune import Stale
 from pilotlight.deploy.session import Session
@@ -65,16 +65,20 @@ def test_a_line_for_a_shell(request_: Request, line: str) -> None:
 
 
 class Front:
-    """Answers with these statuses, one after another."""
+    """Answers with these statuses, one after another; `length` is what it wrongly says of their bodies."""
 
-    def __init__(self, *statuses: int) -> None:
+    def __init__(self, *statuses: int, length: int = 0) -> None:
         waiting = list(statuses)
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(waiting.pop(0))
+                if length:
+                    self.send_header("content-length", str(length))
                 self.end_headers()
                 self.wfile.write(b'{"message": "x"}')
+
+            do_POST = do_GET
 
             def log_message(self, *_: object) -> None:
                 """Nobody reads it."""
@@ -131,11 +135,41 @@ def test_by_the_invoke_api(aws: Session, answer: dict[str, object], error: str) 
     payload = answer.pop("payload")
     assert isinstance(payload, bytes)
     body = StreamingBody(io.BytesIO(payload), len(payload))
+    aws.use("lambda", aws.client("lambda"))
     with Stubber(aws.client("lambda")) as stub:
         asked = {"FunctionName": "qa--qa", "Qualifier": "live", "Payload": b"{}"}
         stub.add_response("invoke", {**answer, "Payload": body}, asked)
-        found = live.invoke(aws, "qa--qa", b"{}")
+        found = live.invoke(aws, "qa--qa", b"{}", 60)
     assert (found.how, found.error, found.text) == ("Invoke", error, payload.decode())
+
+
+def test_a_call_that_is_refused_is_an_answer_too(aws: Session) -> None:
+    """The others are asked, and the URLs printed, all the same."""
+    aws.use("lambda", aws.client("lambda"))
+    with Stubber(aws.client("lambda")) as stub:
+        stub.add_client_error("invoke", "TooManyRequestsException", "Rate Exceeded.", 429)
+        found = live.invoke(aws, "qa--qa", b"{}", 60)
+    assert found.error == "no answer: invoking qa--qa: Rate Exceeded. (TooManyRequestsException)"
+
+
+def test_a_call_is_made_once(environ: None, monkeypatch: pytest.MonkeyPatch, fronts: list[Front]) -> None:
+    """Asked again after an answer of 503, or after none, the function would run again."""
+    front = Front(503, 200)
+    fronts.append(front)
+    threading.Thread(target=front.server.serve_forever).start()
+    found = session.open()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", front.url)
+    found.client("lambda")  # as is asked for stale versions
+    assert live.invoke(found, "qa--qa", b"{}", 60).error.startswith("no answer: invoking qa--qa: ")
+    assert front.waiting == [200]
+
+
+def test_an_answer_that_breaks_off(fronts: list[Front]) -> None:
+    front = Front(*[200] * 5, length=100)
+    fronts.append(front)
+    threading.Thread(target=front.server.serve_forever).start()
+    answer = live.send(Request("GET", front.url, b""), 60, lambda seconds: None)
+    assert answer.error.startswith("no answer: IncompleteRead")
 
 
 def test_versions_that_no_alias_leads_to(aws: Session) -> None:

@@ -71,6 +71,23 @@ def test_a_network_that_is_not_there(environ: None, monkeypatch: pytest.MonkeyPa
     assert "the same command again goes on from here" in caught.value.hint
 
 
+@pytest.mark.parametrize("url", ["foo", "127.0.0.1:4566"])
+def test_an_address_that_is_none(environ: None, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    found = session.open()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    for asked in (session.open, lambda: found.client("s3"), lambda: found.once("lambda", 1, 1)):
+        with pytest.raises(UsageError, match=f"Invalid endpoint: {url}") as caught:
+            asked()
+        assert "AWS_ENDPOINT_URL" in caught.value.hint
+
+
+def test_keys_with_a_line_break(environ: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signature, which is what botocore would show, is not."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID\nEXAMPLE")
+    with pytest.raises(CredentialsError, match="there is a line break in the keys"):
+        session.open()
+
+
 def refused(code: str, message: str = "no") -> PilotlightError:
     error = botocore.exceptions.ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
     with pytest.raises(DeployError) as caught, session.asking("asking"):

@@ -242,7 +242,7 @@ def _tested(
     session: Session, deployment: Deployment, unit: Unit, asked: live.Request | None, event: bytes
 ) -> live.Answer:
     """Through its front where that is open to all; who may pass another is not ours to know."""
-    function = unit.function
+    function, patience = unit.function, unit.function.timeout + 60  # seconds; the init phase may come before
     if asked and function.auth == "none" and not function.api_key:
-        return live.send(asked, function.timeout + 30)
-    return live.invoke(session, names.function(function, deployment.stage), event)
+        return live.send(asked, patience)
+    return live.invoke(session, names.function(function, deployment.stage), event, patience)

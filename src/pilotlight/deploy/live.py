@@ -1,5 +1,6 @@
 """Saved test events sent to what was deployed: as clients do, to its URL, else by the Invoke API."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -10,6 +11,7 @@ from urllib.parse import quote
 
 from pilotlight.deploy import names
 from pilotlight.deploy.session import Session, absent, asking
+from pilotlight.errors import DeployError
 from pilotlight.project import Function
 from pilotlight.route import Route
 
@@ -92,19 +94,21 @@ def _ask(asked: Request, timeout: float) -> tuple[Answer, bool]:
         with error:
             text = error.read().decode("utf-8", "replace")[:_LONGEST]
         return Answer(asked.url, f"HTTP {error.code}", text, time.monotonic() - began), error.code in (403, 404, 503)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:  # the latter for an answer that broke off
         reason = str(getattr(error, "reason", error))
         return Answer(asked.url, f"no answer: {reason}", "", time.monotonic() - began), True
 
 
-def invoke(session: Session, name: str, event: bytes) -> Answer:
-    """By the Invoke API, as a function without an open front is called."""
+def invoke(session: Session, name: str, event: bytes, timeout: float) -> Answer:
+    """By the Invoke API, as a function without an open front is called; once, as it would run again each time."""
     began = time.monotonic()
-    with asking(f"invoking {name}"):
-        found: Mapping[str, Any] = session.client("lambda").invoke(
-            FunctionName=name, Qualifier=names.ALIAS, Payload=event
-        )
-        text = found["Payload"].read().decode("utf-8", "replace")
+    try:
+        with asking(f"invoking {name}"):
+            client = session.once("lambda", timeout, 1)
+            found: Mapping[str, Any] = client.invoke(FunctionName=name, Qualifier=names.ALIAS, Payload=event)
+            text = found["Payload"].read().decode("utf-8", "replace")
+    except DeployError as error:  # the deployment is done all the same
+        return Answer("Invoke", f"no answer: {error}", "", time.monotonic() - began)
     return Answer("Invoke", _failure(found, text), text[:_LONGEST], time.monotonic() - began)
 
 

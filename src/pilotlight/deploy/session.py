@@ -46,10 +46,13 @@ class Session:
         self.account, self.region, self.partition, self.profile = account, region, partition, profile
         self._boto = boto
         self._clients: dict[str, Any] = {}
+        self._given: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
+        if service in self._given:
+            return self._given[service]
         if service not in self._clients:
-            self._clients[service] = self._boto.client(service, config=_config())
+            self._clients[service] = _client(self._boto, service, _config())
         return self._clients[service]
 
     def once(self, service: str, seconds: float, at_once: int) -> Any:
@@ -58,11 +61,11 @@ class Session:
 
         retries = {"total_max_attempts": 1}
         config = Config(retries=retries, read_timeout=seconds, max_pool_connections=at_once, tcp_keepalive=True)
-        return self._clients.get(service) or self._boto.client(service, config=config)
+        return self._given.get(service) or _client(self._boto, service, config)
 
     def use(self, service: str, client: Any) -> None:
         """Ask this client for that service from now on."""
-        self._clients[service] = client
+        self._given[service] = client
 
     def variables(self) -> dict[str, str]:
         """What the environment of a process has that signs as this session does, without boto3. Temporary credentials
@@ -90,7 +93,7 @@ def open(profile: str = "", region: str = "") -> Session:
         raise UsageError("there is no region", "name it: --region eu-west-1, AWS_REGION, or `region` in [deploy]")
     _check_region(boto)
     with asking("asking AWS who these credentials belong to"):
-        found = boto.client("sts", config=_config()).get_caller_identity()
+        found = _client(boto, "sts", _config()).get_caller_identity()
     return Session(found["Account"], boto.region_name, found["Arn"].split(":")[1], profile, boto)
 
 
@@ -122,6 +125,15 @@ def _check_region(boto: Any) -> None:
         guess = nearest(boto.region_name, known)
         hint = (f"did you mean {guess!r}? " if guess else "") + "a region newer than boto3 needs `pip install -U boto3`"
         raise UsageError(f"there is no region {boto.region_name!r} with Lambda", hint)
+
+
+def _client(boto: Any, service: str, config: Any) -> Any:
+    """Raises `UsageError` for an address that is none, of which botocore says so by a ValueError."""
+    try:
+        return boto.client(service, config=config)
+    except ValueError as error:
+        hint = "correct AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config: http://127.0.0.1:4566"
+        raise UsageError(f"reaching {service}: {error}", hint) from None
 
 
 def _config() -> Any:
@@ -203,6 +215,8 @@ def _failure(doing: str, error: Exception) -> DeployError:
     name, text = type(error).__name__, " ".join(str(error).split())
     if name == "UnauthorizedSSOTokenError" or "Token" in name:
         return CredentialsError(f"{doing}: {text}", _RENEW)
+    if "Invalid header value" in text:  # it has the key in it
+        return CredentialsError(f"{doing}: there is a line break in the keys", _CONFIGURE)
     if "Credential" in name or "Login" in name or name == "ConfigNotFound":
         return CredentialsError(f"{doing}: {text[:1].lower()}{text[1:]}", _CONFIGURE)
     if any(
