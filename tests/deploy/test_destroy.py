@@ -174,6 +174,14 @@ def test_what_another_stage_uses_stays(script: Script, account: Session) -> None
     )
 
 
+def test_a_stage_that_is_gone_has_nothing_to_remove_beside_others(script: Script, account: Session) -> None:
+    script.no_stack()
+    found = {**stack("UPDATE_COMPLETE"), "StackName": "qa", "StackId": "arn:aws:c:e:1:stack/qa/1"}
+    script.answer("describe_stacks", {"Stacks": [found]}, {})
+    plan = planned(script, Told())
+    assert (plan.shared, plan.objects, plan.is_empty) == ("qa uses them too", 2, True)
+
+
 def test_records_are_kept_by_an_update_before(script: Script, account: Session) -> None:
     whole(script)
     plan = planned(script, told := Told(), keeps=True)

@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there to be destroyed."""
-        return not self.state.status and not self.objects and not self.repository
+        return not self.state.status and (bool(self.shared) or not (self.objects or self.repository))
 
 
 def plan(session: Session, owner: Owner, keeps_records: bool, talk: Talk) -> Plan:
