@@ -31,7 +31,7 @@ class Place(NamedTuple):
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives the command a `place`, in place of the three."""
 
-    @click.option("--stage", default="", metavar="NAME", help="The stage that was deployed.")
+    @click.option("--stage", default="", metavar="NAME", help="The stage of the deployment.")
     @click.option("--region", default="", metavar="REGION", help="The region.  [default: the settings', the shell's]")
     @click.option("--profile", default="", metavar="NAME", help="A profile of ~/.aws/config, with its credentials.")
     @wraps(command)
