@@ -472,8 +472,8 @@ def refused(folder: Path, toml: str, **sources: str) -> tuple[str, str]:
 def test_variables_with_those_of_pilotlight_fit(tmp_path: Path) -> None:
     value = "x" * (limits.ENVIRONMENT_VARIABLES - len("TEXT"))
     assert refused(tmp_path, f'[functions.qa]\nrecords = true\nenvironment = {{ TEXT = "{value}" }}\n') == (
-        "FOLDER/vision/pilotlight.toml: functions.qa.environment: with those of Pilotlight, names and values take 4177 "
-        "bytes, and Lambda allows 4096",
+        "FOLDER/vision/pilotlight.toml: functions.qa.environment: with those of Pilotlight, they take 4190 bytes as "
+        "JSON, and Lambda allows 4096",
         "move what is long into a file of the project",
     )
 

@@ -59,9 +59,9 @@ def _check_runs(unit: Unit) -> None:
 
 def _check_variables(deployment: Deployment, unit: Unit) -> None:
     variables = functions.variables(deployment, unit)
-    size = sum(len(name.encode()) + len(_longest(value).encode()) for name, value in variables.items())
+    size = functions.measured({name: _longest(value) for name, value in variables.items()})
     if size > limits.ENVIRONMENT_VARIABLES:
-        reason = f"with those of Pilotlight, names and values take {size} bytes, and Lambda allows "
+        reason = f"with those of Pilotlight, they take {size} bytes as JSON, and Lambda allows "
         hint = "move what is long into a file of the project"
         refuse(unit, "environment", f"{reason}{limits.ENVIRONMENT_VARIABLES}", hint)
 

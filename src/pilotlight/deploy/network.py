@@ -29,11 +29,28 @@ _INTERFACES = (  # docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
 
 
 def mount(function: Function) -> str:
-    """Where EFS is mounted in the function: the folder below /mnt in which its models are kept, or above that one; ""
-    where they are in /tmp, or are not fetched.
-
-    Raises `ProjectError` for a folder that Lambda has not, and for SnapStart, which knows no EFS:
+    """As `place`. Raises `ProjectError` for SnapStart, too, which knows no EFS:
     docs.aws.amazon.com/lambda/latest/dg/snapstart.html.
+    """
+    found = place(function)
+    if found and function.snapstart:
+        reason = f"SnapStart and EFS exclude each other, and the models of {function.name} are kept on EFS"
+        hint = f"set snapstart = false for {function.name}, or leave folder in [cache] out"
+        raise ProjectError(f"{function.root / FILE}: cache.folder: {reason}", hint)
+    return found
+
+
+def is_mounted(function: Function) -> bool:
+    """Whether EFS is mounted in the function, and it is in a VPC therefore."""
+    try:
+        return place(function) != ""
+    except ProjectError:
+        return False
+
+
+def place(function: Function) -> str:
+    """Where EFS is mounted in the function: the folder below /mnt in which its models are kept, or above that one; ""
+    where they are in /tmp, or are not fetched. Raises `ProjectError` for a folder that Lambda has not.
     """
     folder = posixpath.normpath(function.cache.folder) if function.cache.folder else "/tmp"
     if not function.fetches or folder == "/tmp" or folder.startswith("/tmp/"):
@@ -42,10 +59,6 @@ def mount(function: Function) -> str:
     if found is None:
         reason = f"on Lambda {function.name} cannot write to {function.cache.folder}"
         hint = "name a folder below /mnt, where EFS is mounted, or one below /tmp, or leave it out"
-        raise ProjectError(f"{function.root / FILE}: cache.folder: {reason}", hint)
-    if function.snapstart:
-        reason = f"SnapStart and EFS exclude each other, and the models of {function.name} are kept on EFS"
-        hint = f"set snapstart = false for {function.name}, or leave folder in [cache] out"
         raise ProjectError(f"{function.root / FILE}: cache.folder: {reason}", hint)
     return found[0]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pilotlight.deploy import network
 from pilotlight.deploy.doctor.code import Call, Code, literal
 from pilotlight.deploy.doctor.finding import Finding, Problem, finding
 from pilotlight.project import Function, Project
@@ -88,8 +89,8 @@ def _semaphores(code: Code) -> Iterator[Call]:
 
 def read_only(subject: Subject) -> Finding:
     """On Lambda only /tmp can be written, and where EFS is mounted."""
-    mounted = subject.function.cache.folder
-    writable = (*_WRITABLE, *([mounted] if mounted.startswith("/mnt/") else []))
+    mounted = network.place(subject.function) if network.is_mounted(subject.function) else ""
+    writable = (*_WRITABLE, *([mounted] if mounted else []))
     problems = [*_writes(subject.code, writable), *_home_caches(subject)]
     return finding("read-only file system", subject.function.name, "nothing is written outside /tmp", problems)
 

@@ -1,16 +1,15 @@
 """Checks of what the settings ask of Lambda and of what stands before it."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pilotlight import limits
+from pilotlight.deploy import functions, network
 from pilotlight.deploy.doctor.code import Code
 from pilotlight.deploy.doctor.code_checks import Subject
 from pilotlight.deploy.doctor.finding import Finding, Problem, finding
-from pilotlight.project import Function
+from pilotlight.errors import ProjectError
 
-_MOUNTS = "/mnt/"  # docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html: where EFS may be mounted
 _HTTP = ("requests", "httpx", "aiohttp", "urllib3", "urllib.request", "http.client", "openai", "anthropic", "boto3")
 _HUBS = ("huggingface_hub", "transformers", "sentence_transformers", "torch.hub", "tensorflow_hub", "nltk.download")
 
@@ -53,18 +52,12 @@ def payload(subject: Subject, events: Sequence[Path]) -> Finding:
 
 
 def variables(subject: Subject, found: Mapping[str, str]) -> Finding:
-    """`found` are the function's environment variables as they are deployed. Lambda measures them as JSON, which its
-    error quotes: "exceeded the 4KB limit. String measured: {...}"."""
-    size = len(json.dumps(dict(found), ensure_ascii=False, separators=(",", ":")).encode())
+    """`found` are the function's environment variables as they are deployed."""
+    size = functions.measured(found)
     remedy = "move what is long into a file of the project, or into Parameter Store"
     seen = f"{size:,} bytes of {limits.ENVIRONMENT_VARIABLES:,}"
     problems = [Problem(seen, remedy)] if size > limits.ENVIRONMENT_VARIABLES else []
     return finding("environment variables", subject.function.name, seen, problems)
-
-
-def is_on_efs(function: Function) -> bool:
-    """Whether EFS is mounted where its models are kept, and it is in a VPC therefore."""
-    return bool(function.fetches) and function.cache.folder.startswith(_MOUNTS)
 
 
 def efs(subject: Subject) -> Finding:
@@ -73,7 +66,9 @@ def efs(subject: Subject) -> Finding:
     if not function.fetches or not folder:
         return finding("EFS", function.name, "no model is kept on it", ())
     problems = []
-    if not folder.startswith(_MOUNTS) and not folder.startswith("/tmp"):
+    try:
+        network.place(function)
+    except ProjectError:
         problems = [Problem(f"[cache] folder is {folder}, and Lambda mounts below /mnt", 'set folder = "/mnt/models"')]
     return finding("EFS", function.name, f"models are kept in {folder}", problems)
 
@@ -84,7 +79,7 @@ def snapstart(subject: Subject) -> Finding:
     if not function.snapstart:
         return finding("SnapStart", function.name, "it is not asked for", ())
     problems = []
-    if is_on_efs(function):
+    if network.is_mounted(function):
         remedy = "keep models in /tmp: take folder out of [cache], or set snapstart = false"
         problems.append(Problem(f"with EFS at {function.cache.folder}", remedy))
     if function.provisioned:
@@ -98,7 +93,7 @@ def snapstart(subject: Subject) -> Finding:
 def internet(subject: Subject) -> Finding:
     """A function in a VPC reaches the internet by NAT alone; EFS puts it into one."""
     function, name = subject.function, "internet without NAT"
-    if not is_on_efs(function):
+    if not network.is_mounted(function):
         return finding(name, function.name, "the function is in no VPC", ())
     if subject.project.network.nat:
         return finding(name, function.name, "[network] nat = true", ())
