@@ -44,7 +44,8 @@ class Podman:
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = ["podman", *map(str, arguments)]
-        return subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=600)
+        # Where podman is run, its monitor leaves a file named "oom" for a container that was ended for its memory.
+        return subprocess.run(command, cwd=self.folder, env=self._environ, capture_output=True, text=True, timeout=600)
 
     def import_root(self, root: Path, name: str) -> None:
         """An image of one layer, with what AWS's base image for Python says of itself."""
