@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import openapi
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from modes import of_kind
 
@@ -112,7 +113,7 @@ def _permissions(template: Template) -> Iterator[str]:
         (each["Properties"]["FunctionName"]["Ref"], each["Properties"]["Principal"], each["Properties"]["Action"])
         for each in of_kind(template, "Lambda::Permission").values()
     }
-    called = set(re.findall(r"functions/\$\{(\w+)\}/", json.dumps(of_kind(template, "ApiGateway::Method"))))
+    called = set(re.findall(r"functions/\$\{(\w+)\}/", json.dumps(of_kind(template, "ApiGateway::RestApi"))))
     called |= {
         each["Properties"]["IntegrationUri"]["Ref"] for each in of_kind(template, "ApiGatewayV2::Integration").values()
     }
@@ -146,16 +147,22 @@ def _routes(template: Template) -> Iterator[str]:
 
 
 def _deployments(template: Template) -> Iterator[str]:
-    """A deployment is a copy of what is there when it is made."""
-    kinds = ("ApiGateway::Method", "ApiGateway::GatewayResponse")
-    parts = {name for kind in kinds for name in of_kind(template, kind)}
+    """A deployment is a copy of what is there when it is made; its stage answers from then on."""
+    allowed = {name for name in of_kind(template, "Lambda::Permission") if name.endswith("RestPermission")}
     for name, each in of_kind(template, "ApiGateway::Deployment").items():
-        if parts - set(each["DependsOn"]):
-            yield f"{name} does not wait for {sorted(parts - set(each['DependsOn']))}"
-    for name, each in of_kind(template, "ApiGateway::Method").items():
-        integration = each["Properties"]["Integration"]
-        if integration["Type"] == "MOCK" and integration.get("ContentHandling") != "CONVERT_TO_TEXT":
-            yield f"{name} answers no preflight where requests are binary"
+        if each["Properties"]["RestApiId"] != {"Ref": "RestApi"} or allowed - set(each["DependsOn"]):
+            yield f"{name} does not wait for {sorted(allowed)} and the API"
+
+
+def _bodies(template: Template) -> Iterator[str]:
+    """What API Gateway imports: its own extensions, and OpenAPI 3.0 as far as it is used."""
+    for name, each in of_kind(template, "ApiGateway::RestApi").items():
+        properties = each["Properties"]
+        if (properties.get("Mode"), properties.get("FailOnWarnings")) != ("overwrite", True):
+            yield f"{name} keeps what its document has no longer, or hides warnings"
+        if {"BinaryMediaTypes", "Policy"} & properties.keys():
+            yield f"{name} says beside its document what is of the document"
+        yield from (f"{name}: {line}" for line in openapi.faults(properties["Body"]))
 
 
 def _roles(template: Template) -> Iterator[str]:
@@ -199,6 +206,18 @@ def _tags(template: Template) -> Iterator[str]:
 
 
 _CHECKS = (
-    *(_package, _sizes, _file_systems, _snapstart, _tables, _versions, _permissions, _routes, _deployments, _roles),
+    *(
+        _package,
+        _sizes,
+        _file_systems,
+        _snapstart,
+        _tables,
+        _versions,
+        _permissions,
+        _routes,
+        _deployments,
+        _bodies,
+        _roles,
+    ),
     *(_logs, _account, _tags),
 )

@@ -10,8 +10,7 @@ from pilotlight.deploy.changes import Change
 
 API = ("HttpApi", "AWS::ApiGatewayV2::Api")
 VERSION = ("QaVersion1a2b3c4d", "AWS::Lambda::Version")
-METHOD = ("RestMethodGetA", "AWS::ApiGateway::Method")
-REST = ("RestApi", "AWS::ApiGateway::RestApi")
+PLANNED = ("PlannedKeyAcme", "AWS::ApiGateway::UsagePlanKey")
 
 
 def read(*found: dict[str, Any]) -> tuple[Change, ...]:
@@ -87,11 +86,12 @@ def test_what_hurts(of: tuple[str, str], fields: dict[str, Any], shown: tuple[st
     assert (found.action, found.harm, found.note) == shown
 
 
-def test_a_method_that_goes_stays_in_the_copy_that_the_stage_has() -> None:
-    [found] = read(change(METHOD, "Remove"))
-    assert (found.harm, found.note) == ("", "its URL answers until the REST API is changed once more")
-    with_its_api = read(change(METHOD, "Remove"), change(REST, "Remove"))
-    assert {each.logical_id: each.note for each in with_its_api} == {"RestMethodGetA": "", "RestApi": "it goes"}
+def test_a_key_that_moves_to_another_plan_is_remarked_on() -> None:
+    [found] = read(change(PLANNED, "Modify", Replacement="True"))
+    assert (found.harm, found.note) == (
+        "",
+        "API Gateway may refuse it while the key is in its old plan; the failure says what to do",
+    )
 
 
 def test_what_hurts_comes_first() -> None:

@@ -254,6 +254,11 @@ def outputs(made: Mapping[str, Any]) -> dict[str, object]:
     return {name: each["Value"].get("Fn::Sub") for name, each in made["Outputs"].items() if "Url" in name}
 
 
+def body(made: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = made["Resources"]["RestApi"]["Properties"]["Body"]
+    return found
+
+
 def test_each_route_of_each_front_has_its_url(tmp_path: Path) -> None:
     host = "https://${RestApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${RestStage}"
     assert outputs(template(of_mode("rest with routes", tmp_path / "rest"))) == {
@@ -274,16 +279,16 @@ def test_each_route_of_each_front_has_its_url(tmp_path: Path) -> None:
 def test_what_streams_says_so(tmp_path: Path) -> None:
     url = template(of_mode("url with a stream", tmp_path / "url"))["Resources"]["TextgenUrl"]["Properties"]
     assert url["InvokeMode"] == "RESPONSE_STREAM"
-    (method,) = of_kind(template(of_mode("rest with a stream", tmp_path / "rest")), "ApiGateway::Method").values()
-    assert method["Properties"]["Integration"] == {
-        "Type": "AWS_PROXY",
-        "IntegrationHttpMethod": "POST",
-        "Uri": {
+    rest = body(template(of_mode("rest with a stream", tmp_path / "rest")))
+    assert rest["paths"]["/textgen"]["post"]["x-amazon-apigateway-integration"] == {
+        "type": "aws_proxy",
+        "httpMethod": "POST",
+        "uri": {
             "Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2021-11-15/functions/"
             "${TextgenAlias}/response-streaming-invocations"
         },
-        "ResponseTransferMode": "STREAM",
-        "TimeoutInMillis": 900_000,
+        "responseTransferMode": "STREAM",
+        "timeoutInMillis": 900_000,
     }
 
 
@@ -324,12 +329,12 @@ def test_cors_as_each_front_takes_it(tmp_path: Path) -> None:
 
 def test_preflights_of_a_rest_api_answer_each_origin(tmp_path: Path) -> None:
     made = template(of_mode("rest with routes", tmp_path))
-    preflights = [each for name, each in made["Resources"].items() if name.startswith("RestMethodOptions")]
-    assert len(preflights) == 4  # /, /a/{b}, /a/{b}/{c+} and /a
-    (answer,) = preflights[0]["Properties"]["Integration"]["IntegrationResponses"]
+    paths = body(made)["paths"]
+    assert {path for path, item in paths.items() if "options" in item} == {"/", "/a/{b}", "/a/{b}/{c+}", "/a"}
+    answer = paths["/"]["options"]["x-amazon-apigateway-integration"]["responses"]["default"]
     assert answer == {
-        "StatusCode": "204",
-        "ResponseParameters": {
+        "statusCode": "204",
+        "responseParameters": {
             "method.response.header.Access-Control-Allow-Origin": "'https://example.com'",
             "method.response.header.Access-Control-Allow-Methods": "'GET,POST,OPTIONS'",
             "method.response.header.Access-Control-Allow-Headers": "'content-type,x-api-key'",
@@ -337,7 +342,7 @@ def test_preflights_of_a_rest_api_answer_each_origin(tmp_path: Path) -> None:
             "method.response.header.Vary": "'Origin'",
             "method.response.header.Access-Control-Allow-Credentials": "'true'",
         },
-        "ResponseTemplates": {
+        "responseTemplates": {
             "application/json": '#set($origin = $input.params().header.get("origin"))\n'
             '#if(!$origin)\n  #set($origin = $input.params().header.get("Origin"))\n#end\n'
             '#if($origin == "https://example.org")\n'
@@ -346,19 +351,79 @@ def test_preflights_of_a_rest_api_answer_each_origin(tmp_path: Path) -> None:
     }
 
 
-def test_cors_takes_the_place_of_a_route_that_answered_preflights(tmp_path: Path) -> None:
-    """CloudFormation makes what is new before it deletes what is not, and a path has one method OPTIONS."""
-    front = '[functions.qa]\nfront = "rest"\nroute = '
-    texts = {"1": f'{front}["POST /a", "OPTIONS /a"]\n', "2": f'[cors]\norigins = ["*"]\n{front}"POST /a"\n'}
-    before, after = (
-        template(deployment(service(tmp_path / folder / "vision", text, qa=HANDLER)))["Resources"]
-        for folder, text in texts.items()
+def test_the_whole_rest_api_is_one_document(tmp_path: Path) -> None:
+    toml = (
+        '[cors]\norigins = ["https://example.com"]\n[usage_plans.all]\nkeys = ["acme"]\n[functions.qa]\nauth = "iam"\n'
+        'api_key = true\nbinary_media_types = ["image/*"]\nroute = "ANY /a/{b+}"\n'
     )
-    [(name, own)] = [
-        (name, each) for name, each in before.items() if each.get("Properties", {}).get("HttpMethod") == "OPTIONS"
-    ]
-    assert own["Properties"]["Integration"]["Type"] == "AWS_PROXY"
-    assert after[name]["Properties"]["Integration"]["Type"] == "MOCK"
+    made = template(deployment(service(tmp_path / "vision", QUIET + toml, qa=HANDLER)))
+    [operation] = [{"name": "b", "in": "path", "required": True, "schema": {"type": "string"}}]
+    api = made["Resources"]["RestApi"]["Properties"]
+    path = api["Body"]["paths"].pop("/a/{b+}")
+    assert path["options"]["parameters"] == [operation]
+    assert "security" not in path["options"]
+    assert path["x-amazon-apigateway-any-method"] == {
+        "parameters": [operation],
+        "security": [{"api_key": [], "sigv4": []}],
+        "responses": {"200": {"description": "what the function answers"}},
+        "x-amazon-apigateway-integration": {
+            "type": "aws_proxy",
+            "httpMethod": "POST",
+            "uri": {
+                "Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${QaAlias}"
+                "/invocations"
+            },
+        },
+    }
+    from_example = {"gatewayresponse.header.Access-Control-Allow-Origin": "'https://example.com'"}
+    assert api == {
+        "Name": "vision",
+        "EndpointConfiguration": {"Types": ["REGIONAL"]},
+        "Parameters": {"endpointConfigurationTypes": "REGIONAL"},
+        "Mode": "overwrite",
+        "FailOnWarnings": True,
+        "Body": {
+            "openapi": "3.0.1",
+            "info": {"title": "vision", "version": "1"},
+            "paths": {},
+            "components": {
+                "securitySchemes": {
+                    "api_key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
+                    "sigv4": {
+                        "type": "apiKey",
+                        "name": "Authorization",
+                        "in": "header",
+                        "x-amazon-apigateway-authtype": "awsSigv4",
+                    },
+                }
+            },
+            "x-amazon-apigateway-binary-media-types": ["image/*"],
+            "x-amazon-apigateway-gateway-responses": {
+                "DEFAULT_4XX": {"responseParameters": from_example},
+                "DEFAULT_5XX": {"responseParameters": from_example},
+            },
+        },
+        "Tags": TAGS,
+    }
+
+
+def deployed(folder: Path, route: str, name: str = "qa") -> str:
+    toml = f'[functions.{name}]\nfront = "rest"\nroute = {route}\n'
+    made = template(deployment(service(folder / "vision", toml, **{name: HANDLER})))
+    [found] = of_kind(made, "ApiGateway::Deployment")
+    return found
+
+
+def test_a_renamed_parameter_and_a_removed_route_are_deployed(tmp_path: Path) -> None:
+    routes = ('["GET /a/{id}", "GET /b"]', '["GET /a/{key}", "GET /b"]', '["GET /a/{key}"]')
+    assert len({deployed(tmp_path / str(number), route) for number, route in enumerate(routes)}) == 3
+    assert deployed(tmp_path / "again", routes[0]) == deployed(tmp_path / "0", routes[0])
+
+
+def test_another_function_behind_the_same_logical_id_is_deployed(tmp_path: Path) -> None:
+    """The document names KimCnnAlias for both."""
+    names = [deployed(tmp_path / name, '"GET /a"', name) for name in ("kim_cnn", "KimCnn")]
+    assert len(set(names)) == 2
 
 
 def test_keys_and_plans_of_a_rest_api(tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ def first(made: dict[str, Any], kind: str) -> dict[str, Any]:
     return next(iter(of_kind(made, kind).values()))
 
 
+def operation(made: dict[str, Any], path: str, method: str) -> dict[str, Any]:
+    found: dict[str, Any] = of(made, "RestApi")["Body"]["paths"][path][method]
+    return found
+
+
 def image_of_a_zip(made: dict[str, Any]) -> None:
     of(made, "QaFunction")["Code"] = {"ImageUri": "registry/qa@sha256:0"}
 
@@ -115,6 +120,37 @@ PLANTED: dict[str, tuple[str, str, Callable[[dict[str, Any]], object]]] = {
         "rest",
         "deployments",
         lambda made: first(made, "ApiGateway::Deployment").update(DependsOn=[]),
+    ),
+    "a document beside another": ("rest", "bodies", lambda made: of(made, "RestApi").update(Mode="merge")),
+    "a method without an integration": (
+        "rest",
+        "bodies",
+        lambda made: operation(made, "/qa", "post").pop("x-amazon-apigateway-integration"),
+    ),
+    "a parameter that is not declared": (
+        "rest with routes",
+        "bodies",
+        lambda made: operation(made, "/a/{b}", "options").pop("parameters"),
+    ),
+    "two parameters in one place": (
+        "rest with routes",
+        "bodies",
+        lambda made: of(made, "RestApi")["Body"]["paths"].update({"/a/{x}/d": {}}),
+    ),
+    "headers that are not declared": (
+        "rest with routes",
+        "bodies",
+        lambda made: operation(made, "/a", "options")["responses"]["204"].pop("headers"),
+    ),
+    "a key that is not asked for": (
+        "rest with keys",
+        "bodies",
+        lambda made: operation(made, "/qa", "post").pop("security"),
+    ),
+    "a stream that is buffered": (
+        "rest with a stream",
+        "bodies",
+        lambda made: operation(made, "/textgen", "post")["x-amazon-apigateway-integration"].pop("responseTransferMode"),
     ),
     "everything allowed": (
         "records",

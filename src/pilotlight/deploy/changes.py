@@ -18,7 +18,7 @@ _ADDRESSES = {
     "AWS::Lambda::Function": "AWS makes no image of a zip, nor a zip of an image: rename the function's file",
     "AWS::Lambda::Alias": "its name changes",
 }
-_REST, _METHOD = "AWS::ApiGateway::RestApi", "AWS::ApiGateway::Method"
+_PLANNED = "AWS::ApiGateway::UsagePlanKey"
 _WORDS = {"Add": "add", "Modify": "change", "Remove": "remove", "Import": "take over", "Dynamic": "depends"}
 
 
@@ -42,15 +42,7 @@ class Change(NamedTuple):
 def read(found: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
     """The changes of DescribeChangeSet's `Changes`, what hurts first, then as CloudFormation has them."""
     changes = [_change(each["ResourceChange"]) for each in found if each.get("Type") == "Resource"]
-    stays = all((change.kind, change.action) != (_REST, "remove") for change in changes)
-    noted = [_lingering(change) if stays else change for change in changes]
-    return tuple(sorted(noted, key=lambda change: not change.harm))
-
-
-def _lingering(change: Change) -> Change:
-    """CloudFormation deletes after it has made what is new: the API's new deployment is a copy that has the method."""
-    lingers = (change.kind, change.action) == (_METHOD, "remove")
-    return change._replace(note="its URL answers until the REST API is changed once more") if lingers else change
+    return tuple(sorted(changes, key=lambda change: not change.harm))
 
 
 def harmful(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -77,6 +69,8 @@ def _harm(word: str, kind: str, policy: str) -> tuple[Harm, str]:
     """A version or a deployment of an API that goes is none: each deployment brings another."""
     if word not in ("remove", "replace", "replace?"):
         return "", ""
+    if kind == _PLANNED and word != "remove":
+        return "", "API Gateway may refuse it while the key is in its old plan; the failure says what to do"
     is_kept = "Retain" in policy or "Snapshot" in policy
     if kind in HOLD_DATA and not is_kept:
         return "loses data", "what is in it is lost"

@@ -83,10 +83,17 @@ _REMEDIES = tuple(
             "REST APIs log by a role of the account: set one in API Gateway's settings of this region",
         ),
         (
-            "ApiGateway",
-            r"(?i)sibling .* variable path part",
-            "a REST API has one parameter at a place, and CloudFormation makes the new one before it removes the old "
-            "one: deploy once without these routes, then with them",
+            "ApiGateway::UsagePlanKey",
+            r"(?i)already|conflict|usage ?plan|409",
+            "a key is in one plan of a stage, and CloudFormation adds before it removes: take it out of its old plan "
+            "(`aws apigateway delete-usage-plan-key --usage-plan-id OLD_PLAN --key-id KEY`), then deploy again; the "
+            "key's value stays",
+        ),
+        (
+            "ApiGateway::RestApi",
+            r"(?i)maximum number of resources|number of resources .*(limit|exceed|reached)",
+            "a REST API has 300 paths and prefixes of paths until Service Quotas says more: divide the functions among "
+            "several services, or ask for more",
         ),
         (
             "EC2",

@@ -5,8 +5,7 @@ What functions answer a REST API passes on as it is, so `function/cors.py` gives
 
 from collections.abc import Sequence
 
-from pilotlight.deploy import rest_paths
-from pilotlight.deploy.cloudformation import Resource, ref, resource
+from pilotlight.deploy.cloudformation import Resource
 from pilotlight.errors import ProjectError
 from pilotlight.settings import Cors
 
@@ -18,36 +17,24 @@ def errors(cors: Cors) -> dict[str, Resource]:
     origin = cors.origins[0] if len(cors.origins) == 1 else "*"
     headers = {"Access-Control-Allow-Origin": origin} | (_credentials(cors) if origin != "*" else {})
     given = {f"gatewayresponse.header.{name}": _static(value) for name, value in headers.items()}
-    return {
-        f"RestErrors{kind}": resource(
-            "ApiGateway::GatewayResponse",
-            RestApiId=ref("RestApi"),
-            ResponseType=f"DEFAULT_{kind}",
-            ResponseParameters=given,
-        )
-        for kind in ("4XX", "5XX")
-    }
+    return {f"DEFAULT_{kind}": {"responseParameters": given} for kind in ("4XX", "5XX")}
 
 
-def preflight(cors: Cors, path: str) -> Resource:
-    """OPTIONS of a path, without a key and without a function."""
+def preflight(cors: Cors) -> Resource:
+    """OPTIONS of a path, without a key and without a function: the operation, but for the path's parameters."""
     headers = _headers(cors)
-    template = {"ResponseTemplates": {_JSON: _template(cors.origins)}} if len(cors.origins) > 1 else {}
+    template = {"responseTemplates": {_JSON: _template(cors.origins)}} if len(cors.origins) > 1 else {}
     given = {f"method.response.header.{name}": _static(value) for name, value in headers.items()}
-    return resource(
-        "ApiGateway::Method",
-        RestApiId=ref("RestApi"),
-        ResourceId=rest_paths.ref_of(path),
-        HttpMethod="OPTIONS",
-        AuthorizationType="NONE",
-        Integration={
-            "Type": "MOCK",
-            "ContentHandling": "CONVERT_TO_TEXT",  # with the binary media type */* a request is no text otherwise, and
-            "RequestTemplates": {_JSON: '{"statusCode": 204}'},  # no template is applied to it
-            "IntegrationResponses": [{"StatusCode": "204", "ResponseParameters": given, **template}],
+    declared = {name: {"schema": {"type": "string"}} for name in headers}  # what is not, no integration may give
+    return {
+        "responses": {"204": {"description": "what the origin may ask", "headers": declared}},
+        "x-amazon-apigateway-integration": {
+            "type": "mock",
+            "contentHandling": "CONVERT_TO_TEXT",  # with the binary media type */* a request is no text otherwise, and
+            "requestTemplates": {_JSON: '{"statusCode": 204}'},  # no template is applied to it
+            "responses": {"default": {"statusCode": "204", "responseParameters": given, **template}},
         },
-        MethodResponses=[{"StatusCode": "204", "ResponseParameters": dict.fromkeys(given, False)}],
-    )
+    }
 
 
 def _headers(cors: Cors) -> dict[str, str]:

@@ -1,11 +1,9 @@
-"""Paths of a REST API: a tree of resources, each of which is one segment below another."""
+"""Paths of a REST API, and the parameters in them: API Gateway makes a tree of them, one segment below another."""
 
 import re
 from collections.abc import Iterable
 from typing import NoReturn
 
-from pilotlight.deploy import routes
-from pilotlight.deploy.cloudformation import Resource, get, ref, resource
 from pilotlight.deploy.unit import Unit
 from pilotlight.errors import ProjectError
 from pilotlight.project import Route
@@ -14,24 +12,17 @@ from pilotlight.settings import FILE
 _SEGMENT = re.compile(r"[A-Za-z0-9._:-]+|{[A-Za-z0-9_]+\+?}")  # API Gateway's own words in its refusal of others
 
 
-def resources(units: Iterable[Unit]) -> dict[str, Resource]:
-    """A resource for each path and what it is below; the root is the API's own. Raises `ProjectError`."""
+def check(units: Iterable[Unit]) -> None:
+    """Raises `ProjectError` for a path that a REST API cannot have, alone or beside the others."""
     children: dict[str, str] = {}  # of a parent, the parameter
-    found: dict[str, Resource] = {}
     for unit, route in [(each, route) for each in units for route in each.function.routes]:
         for path in _prefixes(unit, route):
             _check_sibling(unit, route, path, children)
-            found[_id(path)] = _resource(path)
-    return found
 
 
-def ref_of(path: str) -> Resource:
-    """The resource of a path."""
-    return get("RestApi", "RootResourceId") if path == "/" else ref(_id(path))
-
-
-def _id(path: str) -> str:
-    return routes.logical_id("RestPath", path)
+def parameters(path: str) -> list[str]:
+    """Names: of /a/{b}/{c+} they are b and c."""
+    return re.findall(r"{([A-Za-z0-9_]+)\+?}", path)
 
 
 def _prefixes(unit: Unit, route: Route) -> list[str]:
@@ -63,8 +54,3 @@ def _check_sibling(unit: Unit, route: Route, path: str, children: dict[str, str]
 def _refuse(unit: Unit, route: Route, reason: str, hint: str) -> NoReturn:
     file = unit.function.root / FILE
     raise ProjectError(f"{file}: functions.{unit.function.name}.route: {str(route)!r}: {reason}", hint)
-
-
-def _resource(path: str) -> Resource:
-    parent, _, segment = path.rpartition("/")
-    return resource("ApiGateway::Resource", RestApiId=ref("RestApi"), ParentId=ref_of(parent or "/"), PathPart=segment)

@@ -11,14 +11,11 @@ from pilotlight.project import Route
 _READABLE = 200  # characters: a logical id has 255 at most
 
 
-def logical_id(prefix: str, text: str) -> str:
-    """One for each method and path, whoever answers it; parameters may be renamed."""
+def of_route(prefix: str, route: Route) -> str:
+    """A logical id, one for each method and path, whoever answers it; parameters may be renamed."""
+    text = f"{route.method.title()} {route.path}"
     shape = re.sub(r"{[^}+]*", "{", text)
     return f"{prefix}{camel(text)[:_READABLE]}{hashlib.sha256(shape.encode()).hexdigest()[:8]}"
-
-
-def of_route(prefix: str, route: Route) -> str:
-    return logical_id(prefix, f"{route.method.title()} {route.path}")
 
 
 def outputs(unit: Unit, url: Callable[[str], str]) -> dict[str, Resource]:

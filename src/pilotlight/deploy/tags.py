@@ -10,7 +10,7 @@ _NAMED = {"AWS::EFS::FileSystem": "FileSystemTags", "AWS::EFS::AccessPoint": "Ac
 _NONE = (  # as the schemas of CloudFormation's registry say
     *("Alias", "EventInvokeConfig", "Permission", "Url", "Version"),
     *("Authorizer", "Integration", "Route"),
-    *("Deployment", "GatewayResponse", "Method", "Resource", "UsagePlanKey"),
+    *("Deployment", "UsagePlanKey"),
     *("MountTarget", "SubnetRouteTableAssociation", "VPCGatewayAttachment"),
     *("ScalingPolicy", "MetricFilter", "Subscription", "TopicPolicy"),
 )
