@@ -7,8 +7,8 @@ from typing import Any
 
 import moto_aws
 import pytest
-from moto_aws import Aws
 from modes import of_mode
+from moto_aws import Aws
 from openapi_spec_validator import validate
 from units import HANDLER, deployment, service
 
@@ -43,8 +43,7 @@ def filled(value: Any) -> Any:
 
 
 def test_a_document_replaces_the_one_before(aws: Aws, tmp_path: Path) -> None:
-    """moto imports no mock without a URI, so there is no [cors]. With `failOnWarnings` it holds it to the schema of OpenAPI 3.0. It
-    lists ANY as the document has it."""
+    """moto imports no mock without a URI, so there is no [cors], and it lists ANY as the document has it."""
     gateway = aws.client("apigateway")
     api = gateway.create_rest_api(name="vision")["id"]
     documents = ('["POST /a/{id}", "GET /b"]', '["POST /a/{key}", "ANY /a"]')
