@@ -123,9 +123,9 @@ PLANTED: dict[str, tuple[str, str, Callable[[dict[str, Any]], object]]] = {
     ),
     "a document beside another": ("rest", "bodies", lambda made: of(made, "RestApi").update(Mode="merge")),
     "a method without an integration": (
-        "rest",
+        "rest with routes",
         "bodies",
-        lambda made: operation(made, "/qa", "post").pop("x-amazon-apigateway-integration"),
+        lambda made: operation(made, "/a", "options").pop("x-amazon-apigateway-integration"),
     ),
     "a parameter that is not declared": (
         "rest with routes",
