@@ -142,6 +142,7 @@ def test_a_dry_run_of_an_example(service: Path, no_aws: None, tmp_path: Path) ->
         (["deploy", "--allow-replace"], 2, "--allow-replace is for --yes", ""),
         (["status", "--region", "eu-west-1"], 1, "unable to locate credentials", "aws sso login"),
         (["destroy", "--region", "eu-west-1"], 1, "unable to locate credentials", "aws sso login"),
+        (["destroy", "--stage", "no stage"], 2, "this is no name for a stage", "letters, digits and dashes"),
         (["destroy", "--allow-data-loss"], 2, "--allow-data-loss is for --yes", ""),
     ],
 )
@@ -301,8 +302,8 @@ def test_the_same_again_is_no_change_and_sends_nothing(
 ) -> None:
     for status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         state(script, "service", status)
-        script.answer("list_change_sets", {"Summaries": []}, {"StackName": ARN})
         script.answer("create_change_set", {"Id": SET, "StackId": ARN}, None)
+        script.answer("list_change_sets", {"Summaries": []}, {"StackName": ARN})
         script.described("FAILED", StatusReason=NO_CHANGE)
         script.answer("delete_change_set", {}, {"ChangeSetName": SET})
         state(script, "service", status, HelloUrl=front)
@@ -322,7 +323,6 @@ def test_the_same_again_is_no_change_and_sends_nothing(
 
 def test_an_answer_of_no_changes_nothing(script: Script, service: Path) -> None:
     created(script, ROLE)
-    script.answer("delete_change_set", {}, {"ChangeSetName": SET})
     script.answer("delete_stack", {}, {"StackName": ARN})
     done = command("deploy", "--dir", str(service), answers="n\n")
     script.done()
@@ -332,7 +332,6 @@ def test_an_answer_of_no_changes_nothing(script: Script, service: Path) -> None:
 
 def test_where_nobody_answers_nothing_stays(script: Script, service: Path) -> None:
     created(script, ROLE)
-    script.answer("delete_change_set", {}, {"ChangeSetName": SET})
     script.answer("delete_stack", {}, {"StackName": ARN})
     with pytest.raises(UsageError, match="nobody is there to answer") as caught:
         command("deploy", "--dir", str(service))
@@ -364,7 +363,6 @@ def test_lost_data_needs_a_yes_of_its_own(
         executed(script, front)
         versions("1")
     else:
-        script.answer("delete_change_set", {}, None)
         script.answer("delete_stack", {}, None)
     done = command("deploy", "--dir", str(service), *arguments, answers=answers)
     script.done()
@@ -455,6 +453,19 @@ def test_destroy(script: Script, service: Path, aws: Session) -> None:
         "DELETE_COMPLETE",
     ]
     assert done.record("left") == {"kind": "left", "left": []}
+
+
+def test_an_interrupt_of_an_upload_leaves_the_stack_as_it_was(
+    script: Script, service: Path, aws: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    aws.client("s3").meta.events.register("before-call.s3.PutObject", interrupt)
+    done = click.testing.CliRunner().invoke(cli, ["deploy", "--yes", "--dir", str(service)], standalone_mode=False)
+    script.done()
+    assert isinstance(done.exception, click.Abort)
+    assert "the stack is as it was: the same command sends what is not there yet" in done.stderr
 
 
 def test_an_interrupt_leaves_cloudformation_at_work(

@@ -123,7 +123,7 @@ def test_what_would_go_is_known_before(script: Script, account: Session) -> None
         ("WordsTable", "", True),
     ]
     assert [each.physical_id for each in plan.lost] == [RECORDS]
-    assert (plan.objects, plan.bucket_goes, plan.repository, plan.images) == (2, False, "pilotlight/qa", 1)
+    assert (plan.objects, plan.bucket_goes, plan.repository, plan.images) == (3, False, "pilotlight/qa", 1)
     assert not plan.is_empty
 
 
@@ -169,7 +169,7 @@ def test_what_another_stage_uses_stays(script: Script, account: Session) -> None
     script.no_stack()
     left = destroy.destroy(account, OWNER, plan, told.talk)
     assert left == (
-        f"2 objects in the bucket {BUCKET}: qa, qa-gamma uses them too",
+        f"3 objects in the bucket {BUCKET}: qa, qa-gamma uses them too",
         "the repository pilotlight/qa: qa, qa-gamma uses them too",
     )
 
@@ -179,7 +179,7 @@ def test_a_stage_that_is_gone_has_nothing_to_remove_beside_others(script: Script
     found = {**stack("UPDATE_COMPLETE"), "StackName": "qa", "StackId": "arn:aws:c:e:1:stack/qa/1"}
     script.answer("describe_stacks", {"Stacks": [found]}, {})
     plan = planned(script, Told())
-    assert (plan.shared, plan.objects, plan.is_empty) == ("qa uses them too", 2, True)
+    assert (plan.shared, plan.objects, plan.is_empty) == ("qa uses them too", 3, True)
 
 
 def test_records_are_kept_by_an_update_before(script: Script, account: Session) -> None:
@@ -190,8 +190,8 @@ def test_records_are_kept_by_an_update_before(script: Script, account: Session) 
         "get_template", {"TemplateBody": json.dumps(TEMPLATE)}, {"StackName": ARN, "TemplateStage": "Original"}
     )
     script.stack("UPDATE_COMPLETE")
-    script.change_sets()
     script.answer("create_change_set", {"Id": SET, "StackId": ARN}, None)
+    script.change_sets()
     script.described(
         "CREATE_COMPLETE", change(TABLE, "Modify", Replacement="False", Scope=["DeletionPolicy", "Metadata"])
     )
@@ -211,8 +211,8 @@ def test_the_template_that_keeps_records_is_the_stacks_own(script: Script, accou
     plan = planned(script, told := Told(), keeps=True)
     script.answer("get_template", {"TemplateBody": json.dumps(TEMPLATE)}, None)
     script.stack("UPDATE_COMPLETE")
-    script.change_sets()
     script.answer("create_change_set", {"Id": SET, "StackId": ARN}, None)
+    script.change_sets()
     script.described("CREATE_COMPLETE", change(WORDS, "Modify", Replacement="True"))
     script.answer("delete_change_set", {}, None)
     with pytest.raises(StackError, match="keeping the records: WordsTable: what is in it is lost"):
@@ -274,6 +274,71 @@ def test_what_cannot_be_deleted_is_named_and_the_packages_stay_until_then(script
     assert "qa/zips/1.zip" in keys(account)
 
 
+def test_versions_that_the_bucket_keeps_go_too(script: Script, account: Session) -> None:
+    s3 = account.client("s3")
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=BUCKET, Key="qa/zips/1.zip", Body=b"y")
+    for key in ("qa/zips/1.zip", "qa/models/2/model.onnx"):
+        s3.delete_object(Bucket=BUCKET, Key=key)  # which leaves the versions, and a mark
+    s3.delete_object(Bucket=BUCKET, Key="qa-other/zips/3.zip", VersionId="null")
+    script.no_stack()
+    stacks(script)
+    plan = planned(script, told := Told())
+    assert (plan.objects, plan.bucket_goes) == (3, True)
+    script.no_stack()
+    assert destroy.destroy(account, OWNER, plan, told.talk) == ()
+    assert s3.list_buckets()["Buckets"] == []
+
+
+def test_an_empty_bucket_is_left_of_a_command_that_was_broken_off(script: Script, aws: Session) -> None:
+    bootstrap.bucket(aws, BUCKET)
+    script.no_stack()
+    script.answer("describe_stacks", {"Stacks": []}, {})
+    plan = planned(script, told := Told())
+    assert (plan.objects, plan.bucket_goes, plan.is_empty) == (0, True, False)
+    script.no_stack()
+    assert destroy.destroy(aws, OWNER, plan, told.talk) == ()
+    assert aws.client("s3").list_buckets()["Buckets"] == []
+
+
+@pytest.mark.parametrize(
+    ("names_", "tags"),
+    [
+        ((), None),
+        (("release-1",), TAGS),
+        (("pilotlight-1",), {}),
+        (("pilotlight-1",), {"pilotlight:service": "qa-beta"}),
+        (("pilotlight-1", "release-1"), TAGS),
+    ],
+    ids=["no change set", "another's name", "no tags", "another's tags", "two tools"],
+)
+def test_a_stack_before_its_first_change_set_that_is_not_surely_ours(
+    script: Script, names_: tuple[str, ...], tags: dict[str, str] | None
+) -> None:
+    script.stack("REVIEW_IN_PROGRESS", tags={})
+    script.change_sets(*names_)
+    if names_ == ("pilotlight-1",):
+        script.described("CREATE_COMPLETE", Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()])
+    with pytest.raises(StackError, match="qa-beta that waits for its first change set, and nothing says") as caught:
+        planned(script, Told())
+    script.done()
+    assert "aws cloudformation delete-stack --stack-name qa-beta --region eu-west-1" in caught.value.hint
+
+
+def test_a_stack_before_its_first_change_set_of_ours_goes(script: Script, aws: Session) -> None:
+    script.stack("REVIEW_IN_PROGRESS", tags={})
+    script.change_sets("pilotlight-1")
+    script.described("CREATE_COMPLETE", Tags=[{"Key": key, "Value": value} for key, value in TAGS.items()])
+    resources(script)
+    script.answer("describe_stacks", {"Stacks": []}, {})
+    plan = planned(script, told := Told())
+    assert plan.state.status == "REVIEW_IN_PROGRESS"
+    deleted(script)
+    script.no_stack()
+    assert destroy.destroy(aws, OWNER, plan, told.talk) == ()
+    script.done()
+
+
 def test_a_protected_stack(script: Script) -> None:
     script.stack("UPDATE_COMPLETE", EnableTerminationProtection=True)
     with pytest.raises(StackError, match="qa-beta is protected against deletion") as caught:
@@ -295,7 +360,7 @@ def test_a_deletion_that_goes_on_is_waited_for(script: Script, account: Session)
     plan = planned(script, Told())
     script.done()
     assert not plan.state.status
-    assert plan.objects == 2
+    assert plan.objects == 3
 
 
 def test_names_are_those_of_the_template() -> None:

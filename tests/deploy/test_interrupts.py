@@ -1,5 +1,6 @@
 """Broken off at each of its requests, a command does the rest when it is run again."""
 
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Callable
@@ -109,3 +110,45 @@ def test_what_is_outside_of_a_stack(
     aws_sessions.reset(moto_url)  # moto remembers the tags of a bucket that is gone
     provide(aws, *package)
     assert made == provided(aws)
+
+
+class BreaksOnce:
+    """The request with a number is the last that is made: its answer does not come."""
+
+    def __init__(self, session: Session, number: int) -> None:
+        self._clients = [session.client(name) for name in ("s3", "ecr")]
+        self._left = number
+        self.broke = False
+
+    def __enter__(self) -> "BreaksOnce":
+        for client in self._clients:
+            client.meta.events.register("after-call", self._call)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self._clients:
+            client.meta.events.unregister("after-call", self._call)
+
+    def _call(self, **_: object) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self.broke = True
+            raise KeyboardInterrupt
+
+
+def test_destroy_finishes_after_each_of_its_requests(aws: Session, moto_url: str) -> None:
+    """An account of its own for each: the bucket is empty after one, and gone after another."""
+    for number in itertools.count():
+        aws_sessions.reset(moto_url)
+        bootstrap.bucket(aws, BUCKET)
+        bootstrap.repository(aws, "pilotlight/qa", "qa")
+        uploads.template(aws, BUCKET, "qa/templates/1.json", b"{}")
+        aws.client("s3").create_multipart_upload(Bucket=BUCKET, Key="qa/zips/broken-off.zip")
+        with BreaksOnce(aws, number) as breaks, contextlib.suppress(KeyboardInterrupt):
+            removed(aws)
+        removed(aws)
+        assert aws.client("s3").list_buckets()["Buckets"] == []
+        assert aws.client("ecr").describe_repositories()["repositories"] == []
+        if not breaks.broke:
+            assert number > 8
+            return

@@ -1,13 +1,18 @@
 """Who we are on AWS, and what is said when that is not clear."""
 
+import http.server
 import os
+import socket
+import threading
 from pathlib import Path
 
+import boto3
 import botocore.config
 import botocore.exceptions
 import pytest
 
 from pilotlight.deploy import session
+from pilotlight.deploy.session import Session
 from pilotlight.errors import (
     AwsRefused,
     AwsUnreachable,
@@ -79,6 +84,64 @@ def test_an_address_that_is_none(environ: None, monkeypatch: pytest.MonkeyPatch,
         with pytest.raises(UsageError, match=f"Invalid endpoint: {url}") as caught:
             asked()
         assert "AWS_ENDPOINT_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [200, 403, 502])
+def test_a_page_of_a_proxy(environ: None, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """In one line, whatever the protocol of the service: XML, JSON, and S3's."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Of", (Page,), {"status": status}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(session, "_config", lambda: botocore.config.Config(retries={"total_max_attempts": 1}))
+    try:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        aws = Session("123456789012", "eu-west-1", boto=boto3.Session(region_name="eu-west-1"))
+        for service, asked in (
+            ("sts", "get_caller_identity"),
+            ("ecr", "describe_repositories"),
+            ("s3", "list_buckets"),
+        ):
+            with pytest.raises(AwsUnreachable) as caught, session.asking("asking"):
+                getattr(aws.client(service), asked)()
+            assert "\n" not in str(caught.value)
+            assert "<" not in str(caught.value)
+            assert ("a proxy" if status < 500 else "AWS asks to wait") in caught.value.hint
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    status = 200
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b"<!DOCTYPE html>\n<html>\n<h1>Access\n denied</h1>\n</html>\n"
+        self.send_response(self.status)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("text", [None, "none"])
+def test_certificates_that_are_not_there(
+    environ: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None
+) -> None:
+    if text:
+        (tmp_path / "ca.pem").write_text(text)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    monkeypatch.setattr(session, "_config", lambda: botocore.config.Config(retries={"total_max_attempts": 1}))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(AwsUnreachable) as caught:
+            session.open()
+    assert caught.value.hint.startswith("correct AWS_CA_BUNDLE")
+    assert f"{tmp_path}/ca.pem is no file of certificates" in caught.value.hint
 
 
 def test_keys_with_a_line_break(environ: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,8 +48,8 @@ def prepare(script: Script, told: Told, tags: dict[str, str] | None = None, take
 
 def to_update(script: Script, *changes: dict[str, Any]) -> None:
     """What follows once a stack can be updated."""
-    script.change_sets()
     script.create("UPDATE")
+    script.change_sets()
     script.described("CREATE_COMPLETE", *(changes or [change(FUNCTION, "Modify")]))
 
 
@@ -81,8 +81,8 @@ def test_a_stack_that_is_not_there(script: Script) -> None:
 @pytest.mark.parametrize("reason", [NO_CHANGE, "No updates are to be performed."])
 def test_no_change_is_no_change(script: Script, reason: str) -> None:
     script.stack("UPDATE_COMPLETE")
-    script.change_sets()
     script.create("UPDATE")
+    script.change_sets()
     script.described("FAILED", StatusReason=reason)
     script.answer("delete_change_set", {}, {"ChangeSetName": SET})
     assert prepare(script, Told()) is None
@@ -90,19 +90,30 @@ def test_no_change_is_no_change(script: Script, reason: str) -> None:
 
 def test_changes_come_in_pages(script: Script) -> None:
     script.stack("CREATE_COMPLETE")
-    script.change_sets()
     script.create("UPDATE")
+    script.change_sets()
     script.described("CREATE_COMPLETE", change(ROLE, "Modify"), NextToken="more")
     script.described("CREATE_COMPLETE", change(FUNCTION, "Modify"))
     assert [each.logical_id for each in prepare(script, Told()).changes] == ["QaRole", "QaFunction"]
 
 
 def test_a_first_change_set_that_nobody_executed_is_replaced(script: Script) -> None:
+    """The new one is made before: without any, nothing would say whose stack it is."""
     script.stack("REVIEW_IN_PROGRESS", tags={})
-    script.change_sets("pilotlight-old", "somebody-else")
+    script.change_sets("pilotlight-old")
+    script.described("CREATE_COMPLETE", Tags=[{"Key": key, "Value": value} for key, value in TAGS.items()])
+    script.create("CREATE")
+    script.change_sets("pilotlight-old")
     script.answer("delete_change_set", {}, {"ChangeSetName": "arn:aws:cloudformation:::changeSet/pilotlight-old"})
-    to_create(script)
+    script.described("CREATE_COMPLETE", change(ROLE, "Add"))
     assert prepare(script, Told()).creates
+    script.done()
+
+
+def test_a_first_change_set_of_another_tool_is_left_alone(script: Script) -> None:
+    script.stack("REVIEW_IN_PROGRESS", tags={})
+    script.change_sets("awscli-cloudformation-package-deploy-1")
+    assert "nothing says that Pilotlight made it" in str(refused(script, Told()))
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"])
@@ -282,7 +293,6 @@ def test_a_template_that_cloudformation_refuses(script: Script) -> None:
     script.create("CREATE")
     script.described("FAILED", StatusReason="Template error: resource X does not support attribute type Arn")
     script.answer("describe_events", {"OperationEvents": []}, None)
-    script.answer("delete_change_set", {}, {"ChangeSetName": SET})
     script.answer("delete_stack", {}, {"StackName": ARN})
     assert str(refused(script, Told())) == (
         "making a change set for qa-beta: Template error: resource X does not support attribute type Arn"
@@ -292,8 +302,8 @@ def test_a_template_that_cloudformation_refuses(script: Script) -> None:
 def test_what_cloudformation_finds_before_it_begins(script: Script) -> None:
     """docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html"""
     script.stack("CREATE_COMPLETE")
-    script.change_sets()
     script.create("UPDATE")
+    script.change_sets()
     reason = "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]."
     script.described("FAILED", StatusReason=reason)
     found = {
@@ -471,7 +481,6 @@ def test_credentials_that_expire_midway(script: Script) -> None:
 
 
 def test_an_answer_of_no_leaves_nothing(script: Script) -> None:
-    script.answer("delete_change_set", {}, {"ChangeSetName": SET})
     script.answer("delete_stack", {}, {"StackName": ARN})
     stack.withdraw(script.session, CREATES)
     script.answer("delete_change_set", {}, {"ChangeSetName": SET})

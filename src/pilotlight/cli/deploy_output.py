@@ -179,6 +179,8 @@ def plan(found: "Plan", keeps_records: bool, as_json: bool) -> None:
     if found.objects:
         goes = " and the bucket" if found.bucket_goes else ""
         output.line(f"  goes      {found.objects} objects in {found.bucket}{goes}")
+    elif found.bucket_goes:
+        output.line(f"  goes      the bucket {found.bucket}, which is empty")
     if found.repository:
         output.line(f"  goes      the repository {found.repository} with {found.images} images")
     if not keeps_records and any(each.logical_id == "RecordsTable" for each in found.lost):

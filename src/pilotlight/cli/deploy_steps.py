@@ -57,7 +57,11 @@ def deploy(service: Project, options: Options) -> int:
     session = options.place.session(service)
     shown.account(session, options.as_json)
     deployment, found = built(service, options.place.stage, options.python, options.as_json)
-    _send(session, deployment, found)
+    try:
+        _send(session, deployment, found)
+    except KeyboardInterrupt:
+        shown.said("the stack is as it was: the same command sends what is not there yet", options.as_json)
+        raise
     talk = shown.talk(options.yes, options.as_json)
     owner = Owner(service.name, deployment.stage)
     prepared = _prepare(session, deployment, owner, talk)

@@ -22,9 +22,10 @@ class Place(NamedTuple):
     profile: str = ""
 
     def session(self, service: Project) -> "Session":
-        """The account. Raises `UsageError` and `DeployError`."""
-        from pilotlight.deploy import session  # boto3 is in the extra `deploy`
+        """The account. Raises `ProjectError` for a stage that is none, `UsageError` and `DeployError`."""
+        from pilotlight.deploy import names, session  # boto3 is in the extra `deploy`
 
+        names.stack(service.name, self.stage)  # what is wrong in the command is said before AWS is asked
         return session.open(self.profile, self.region or service.deploy.region)
 
 

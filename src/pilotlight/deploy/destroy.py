@@ -5,7 +5,7 @@ records outlive the stack: an update marks it so before, as only a template can 
 """
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from pilotlight.deploy import changes, failures, names, stack, uploads, watch
@@ -35,7 +35,11 @@ class Resource(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What would go and what would stay. `shared` says why the packages stay, "" when they go."""
+    """What would go and what would stay. `shared` says why the packages stay, "" when they go.
+
+    `objects` counts those of the service, with the uploads that were broken off. The bucket goes, empty or not, where
+    nobody else has objects in it: what is left of a command that was broken off is there to be destroyed too.
+    """
 
     name: str
     state: watch.State
@@ -59,14 +63,16 @@ class Plan(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there to be destroyed."""
-        return not self.state.status and (bool(self.shared) or not (self.objects or self.repository))
+        return not self.state.status and (
+            bool(self.shared) or not (self.objects or self.bucket_goes or self.repository)
+        )
 
 
 def plan(session: Session, owner: Owner, keeps_records: bool, talk: Talk) -> Plan:
     """Look at all that there is. A stack that something goes on with is waited for."""
     name = names.stack(owner.service, owner.stage)
     state = watch.state(session, name)
-    stack.check_owner(name, owner, state)
+    stack.check_owner(session, name, owner, state)
     if state.in_progress:
         state = stack.joined(session, name, state, talk)
     if state.status == "DELETE_COMPLETE":
@@ -77,7 +83,7 @@ def plan(session: Session, owner: Owner, keeps_records: bool, talk: Talk) -> Pla
         )
         raise StackError(f"{name} is protected against deletion", f"{command}{session.options} takes that away")
     bucket, repository = names.bucket(session.account, session.region), names.repository(owner.service)
-    objects, others = _objects(session, bucket, owner.service)
+    there, objects, others = _objects(session, bucket, owner.service)
     images = _images(session, repository)
     return Plan(
         name=name,
@@ -85,7 +91,7 @@ def plan(session: Session, owner: Owner, keeps_records: bool, talk: Talk) -> Pla
         resources=_resources(session, state, keeps_records) if state.status else (),
         bucket=bucket,
         objects=objects,
-        bucket_goes=not others,
+        bucket_goes=there and not others,
         repository=repository if images is not None else "",
         images=images or 0,
         shared=_shared(session, owner, name),
@@ -151,15 +157,26 @@ def _holds(session: Session, kind: str, physical_id: str) -> str:
     return ""
 
 
-def _objects(session: Session, bucket: str, service: str) -> tuple[int, bool]:
-    """How many are the service's, and whether others are there; a bucket that is not there has neither."""
-    ours = others = 0
+def _objects(session: Session, bucket: str, service: str) -> tuple[bool, int, bool]:
+    """Whether there is a bucket, how many objects and uploads in it are the service's, and whether others have some.
+
+    By their versions: its owner may have the bucket keep them.
+    """
+    ours, others = set[str](), set[str]()
     with asking(f"listing {bucket}"), absent("NoSuchBucket", "404"):
-        pages = session.client("s3").get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=bucket, ExpectedBucketOwner=session.account):
-            found = [each["Key"].startswith(f"{service}/") for each in page.get("Contents", ())]
-            ours, others = ours + sum(found), others + len(found) - sum(found)
-    return ours, bool(others)
+        for kind, each in _stored(session, bucket):
+            (ours if each["Key"].startswith(f"{service}/") else others).add(f"{kind} {each['Key']}")
+        return True, len(ours), bool(others)
+    return False, 0, False
+
+
+def _stored(session: Session, bucket: str, prefix: str = "") -> Iterator[tuple[str, Mapping[str, str]]]:
+    """What is in the bucket, each with its kind: "object" for its versions and marks of deletion, "upload"."""
+    client, owned = session.client("s3"), {"Bucket": bucket, "ExpectedBucketOwner": session.account}
+    for page in client.get_paginator("list_object_versions").paginate(**owned, Prefix=prefix):
+        yield from (("object", each) for name in ("Versions", "DeleteMarkers") for each in page.get(name, ()))
+    for page in client.get_paginator("list_multipart_uploads").paginate(**owned, Prefix=prefix):
+        yield from (("upload", each) for each in page.get("Uploads", ()))
 
 
 def _images(session: Session, repository: str) -> int | None:
@@ -249,25 +266,17 @@ def _delete_objects(session: Session, found: Plan, service: str, talk: Talk) -> 
     with asking(f"emptying {found.bucket}"), absent("NoSuchBucket", "404"):
         if found.objects:
             talk.say(f"removing {found.objects} objects from {found.bucket}")
-        for page in client.get_paginator("list_objects_v2").paginate(**owned, Prefix=f"{service}/"):
-            for failed in _delete_page(client, owned, page):
+        stored = [*_stored(session, found.bucket, f"{service}/")]
+        versions = [{"Key": each["Key"], "VersionId": each["VersionId"]} for kind, each in stored if kind == "object"]
+        for start in range(0, len(versions), _SOME):
+            some = {"Objects": versions[start : start + _SOME], "Quiet": True}
+            for failed in client.delete_objects(**owned, Delete=some).get("Errors", []):
                 raise StackError(f"emptying {found.bucket}: {failed['Key']}: {failed['Message']}", "see its policy")
-        for page in client.get_paginator("list_multipart_uploads").paginate(**owned, Prefix=f"{service}/"):
-            for each in page.get("Uploads", ()):
+        for each in (each for kind, each in stored if kind == "upload"):
+            with absent("NoSuchUpload"):
                 client.abort_multipart_upload(**owned, Key=each["Key"], UploadId=each["UploadId"])
         with absent("BucketNotEmpty"):
             client.delete_bucket(**owned)
-
-
-def _delete_page(client: Any, owned: Mapping[str, str], page: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What could not be deleted of a page, which has 1,000 keys at most, as many as one request deletes."""
-    keys = [{"Key": each["Key"]} for each in page.get("Contents", ())]
-    if not keys:
-        return []
-    errors: list[dict[str, str]] = client.delete_objects(**owned, Delete={"Objects": keys, "Quiet": True}).get(
-        "Errors", []
-    )
-    return errors
 
 
 def _delete_repository(session: Session, found: Plan, talk: Talk) -> None:
@@ -284,11 +293,13 @@ def _left(session: Session, owner: Owner, found: Plan) -> tuple[str, ...]:
     now = watch.state(session, found.name)
     if now.status:
         left.append(f"the stack {found.name}: {now.status}")
-    objects, others = _objects(session, found.bucket, owner.service)
+    there, objects, others = _objects(session, found.bucket, owner.service)
     if objects:
         left.append(f"{objects} objects in the bucket {found.bucket}: {found.shared or 'they came meanwhile'}")
     elif others:
         left.append(f"the bucket {found.bucket}: other services have packages in it")
+    elif there and not found.shared:
+        left.append(f"the bucket {found.bucket}: it is empty, and came back meanwhile")
     if _images(session, names.repository(owner.service)) is not None:
         left.append(f"the repository {names.repository(owner.service)}: {found.shared or 'it came meanwhile'}")
     return tuple(left)

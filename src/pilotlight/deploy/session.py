@@ -28,11 +28,15 @@ _DENIED = {
 _BUSY = {
     *("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"),
     *("ServiceUnavailable", "ServiceUnavailableException", "InternalFailure", "InternalError", "RequestTimeout"),
-    *("InternalServerError", "ServerException", "503", "500"),
+    *("InternalServerError", "ServerException", "500", "502", "503", "504"),
 }
 _ACTION = re.compile(r"not authorized to perform: (\S+)")
 _AGAIN = "the same command again goes on from here"
 _RENEW = "sign in again (`aws sso login`, or new keys), then run the same command: it goes on from here"
+_PAGE = "a page of HTML came in place of AWS's answer"
+_PROXY = (
+    "a proxy or a portal for signing in stands before AWS: see HTTPS_PROXY, NO_PROXY and AWS_ENDPOINT_URL; " + _AGAIN
+)
 _CONFIGURE = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws configure` or `aws sso login` and name the profile "
     "by --profile"
@@ -130,10 +134,26 @@ def _check_region(boto: Any) -> None:
 def _client(boto: Any, service: str, config: Any) -> Any:
     """Raises `UsageError` for an address that is none, of which botocore says so by a ValueError."""
     try:
-        return boto.client(service, config=config)
+        client = boto.client(service, config=config)
+        client.meta.events.register("before-parse", _refuse_page)
+        return client
     except ValueError as error:
         hint = "correct AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config: http://127.0.0.1:4566"
         raise UsageError(f"reaching {service}: {error}", hint) from None
+
+
+def _refuse_page(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """No service of AWS answers with a page for people: what does is between us and it. botocore would take one with
+    status 200 for an answer. Those from 500 on it asks for again itself."""
+    body, status = response_dict["body"], response_dict["status_code"]
+    if (
+        status < 500
+        and isinstance(body, bytes)
+        and body[:100].lstrip().lower().startswith((b"<html", b"<!doctype html"))
+    ):
+        from botocore.exceptions import HTTPClientError
+
+        raise HTTPClientError(error=f"{_PAGE}, with status {status}")
 
 
 def _config() -> Any:
@@ -168,12 +188,15 @@ def asking(doing: str, known: Mapping[str, DeployError] | None = None) -> Iterat
 
 
 def code(error: Any) -> str:
-    """AWS's code of a ClientError; a HEAD has its status alone, and a connection that broke off none."""
-    return str((error.response or {}).get("Error", {}).get("Code", ""))
+    """AWS's code of a ClientError: a HEAD and a proxy's page have the status alone, a lost connection none."""
+    response = error.response or {}
+    return str(response.get("Error", {}).get("Code") or response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
 
 
 def message(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Message", "")) or code(error)
+    """In one line, and nothing of a page's HTML."""
+    text = " ".join(str(error.response.get("Error", {}).get("Message", "")).split())
+    return _PAGE if "<html" in text.lower() else text or code(error)
 
 
 @contextmanager
@@ -215,13 +238,26 @@ def _failure(doing: str, error: Exception) -> DeployError:
     name, text = type(error).__name__, " ".join(str(error).split())
     if name == "UnauthorizedSSOTokenError" or "Token" in name:
         return CredentialsError(f"{doing}: {text}", _RENEW)
+    if _PAGE in text:
+        return AwsUnreachable(f"{doing}: {text[text.index(_PAGE) :]}", _PROXY)
     if "Invalid header value" in text:  # it has the key in it
         return CredentialsError(f"{doing}: there is a line break in the keys", _CONFIGURE)
     if "Credential" in name or "Login" in name or name == "ConfigNotFound":
         return CredentialsError(f"{doing}: {text[:1].lower()}{text[1:]}", _CONFIGURE)
+    if name == "SSLError":
+        return AwsUnreachable(f"{doing}: {text}", f"{_certificates(text)}; {_AGAIN}")
     if any(
-        word in name
-        for word in ("Connect", "Timeout", "HTTPClient", "SSL", "Proxy", "Retries", "Incomplete", "Streaming")
+        word in name for word in ("Connect", "Timeout", "HTTPClient", "Proxy", "Retries", "Incomplete", "Streaming")
     ):
         return AwsUnreachable(f"{doing}: {text}", f"see whether the network is there; {_AGAIN}")
     return DeployError(f"{doing}: {text}", "see what boto3 says")
+
+
+def _certificates(text: str) -> str:
+    """What mends an error of TLS: a file of certificates that is none, one that is wanting, or the way there."""
+    if "Errno" in text or "NO_CERTIFICATE_OR_CRL" in text or "PEM" in text:
+        named = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
+        return f"correct AWS_CA_BUNDLE, or ca_bundle in ~/.aws/config: {named or 'it'} is no file of certificates"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "a proxy that reads along has a certificate of its own: name its authority's file by AWS_CA_BUNDLE"
+    return "see whether the network, or a proxy, is there"

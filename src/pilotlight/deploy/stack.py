@@ -58,14 +58,33 @@ class Prepared(NamedTuple):
     changes: tuple[Change, ...]
 
 
-def check_owner(name: str, owner: Owner, state: State) -> None:
+def check_owner(session: Session, name: str, owner: Owner, state: State) -> None:
     """Raises `StackError` when somebody else has the name: a service `a-b` and a stage `b` of `a` are one name too."""
-    if state.status in ("", "REVIEW_IN_PROGRESS") or owner.has(state):
+    if not state.status or owner.has(state):
         return
+    if state.status == "REVIEW_IN_PROGRESS" and not state.tags:
+        return _check_first(session, name, owner, state)
     whose, stage = state.tags.get(SERVICE_TAG), state.tags.get(STAGE_TAG)
     of_stage = f", stage {stage}" if stage else ""
     made = f"of the service {whose}{of_stage}" if whose else "that Pilotlight did not make"
     raise StackError(f"there is a stack {name} {made}", "give the service another `name`, or another --stage")
+
+
+def _check_first(session: Session, name: str, owner: Owner, state: State) -> None:
+    """A stack that waits for its first change set has no tags yet, but its change sets have those that it will get."""
+    client = session.client("cloudformation")
+    with asking(f"reading the change sets of {name}"):
+        pages = client.get_paginator("list_change_sets").paginate(StackName=state.id)
+        found = [each for page in pages for each in page["Summaries"]]
+        if found and all(each["ChangeSetName"].startswith(_CHANGE_SET) for each in found):
+            made = [client.describe_change_set(ChangeSetName=each["ChangeSetId"]) for each in found]
+            if all(owner.has(State(tags=watch.tags(each))) for each in made):
+                return
+    remove = f"aws cloudformation delete-stack --stack-name {name}{session.options}"
+    raise StackError(
+        f"there is a stack {name} that waits for its first change set, and nothing says that Pilotlight made it",
+        f"if nobody needs it: {remove}; else give the service another `name`, or another --stage",
+    )
 
 
 def settle(session: Session, name: str, owner: Owner, talk: Talk) -> State:
@@ -74,7 +93,7 @@ def settle(session: Session, name: str, owner: Owner, talk: Talk) -> State:
     Raises `StackError` for a state that only its owner can leave.
     """
     state = watch.state(session, name)
-    check_owner(name, owner, state)
+    check_owner(session, name, owner, state)
     if state.in_progress:
         state = joined(session, name, state, talk)
     if state.status in _NEVER_BEGAN:
@@ -170,8 +189,6 @@ def prepare(
     """
     state = settle(session, name, owner, talk)
     creates = state.status in ("", "REVIEW_IN_PROGRESS")
-    if state.status:
-        _discard_old(session, state.id)
     unique = f"{_CHANGE_SET}{token()}"
     with asking(f"making a change set for {name}"):
         made = session.client("cloudformation").create_change_set(
@@ -184,6 +201,8 @@ def prepare(
             Tags=[{"Key": key, "Value": value} for key, value in {**tags, **owner.tags}.items()],
             ImportExistingResources=takes_over,
         )
+    if state.status:
+        _discard_old(session, state.id, unique)
     prepared = Prepared(name, made["StackId"], made["Id"], creates, ())
     found = _described(session, prepared, talk)
     if found["Status"] == "FAILED":
@@ -196,13 +215,14 @@ def token() -> str:
     return uuid.uuid4().hex
 
 
-def _discard_old(session: Session, stack_id: str) -> None:
-    """Our change sets that nobody executed: a command was broken off, or answered with no."""
+def _discard_old(session: Session, stack_id: str, but: str) -> None:
+    """Our change sets that nobody executed: a command was broken off, or answered with no. After there is another one:
+    a stack that waits for its first is known as ours by that alone."""
     client = session.client("cloudformation")
     with asking("removing change sets that were not executed"):
         for page in client.get_paginator("list_change_sets").paginate(StackName=stack_id):
             for each in page["Summaries"]:
-                if each["ChangeSetName"].startswith(_CHANGE_SET):
+                if each["ChangeSetName"].startswith(_CHANGE_SET) and each["ChangeSetName"] != but:
                     client.delete_change_set(ChangeSetName=each["ChangeSetId"])
 
 
@@ -249,12 +269,14 @@ def _validation(session: Session, prepared: Prepared) -> str:
 
 
 def withdraw(session: Session, prepared: Prepared) -> None:
-    """Leave no trace of a change set that is not executed: one of a new stack has made an empty stack of its name."""
+    """Leave no trace of a change set that is not executed: one of a new stack has made an empty stack of its name, and
+    goes with that in one request. Between two there would be a stack of which nothing says whose it is."""
     client = session.client("cloudformation")
     with asking(f"removing the change set for {prepared.name}"):
-        client.delete_change_set(ChangeSetName=prepared.change_set)
         if prepared.creates:
             client.delete_stack(StackName=prepared.stack_id)
+        else:
+            client.delete_change_set(ChangeSetName=prepared.change_set)
 
 
 def execute(session: Session, prepared: Prepared, talk: Talk) -> State:

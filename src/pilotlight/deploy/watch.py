@@ -80,11 +80,16 @@ def _state(found: Mapping[str, Any]) -> State:
         status=found["StackStatus"],
         id=found["StackId"],
         reason=found.get("StackStatusReason", ""),
-        tags={tag["Key"]: tag["Value"] for tag in found.get("Tags", ())},
+        tags=tags(found),
         outputs={output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())},
         changed=f"{changed:%Y-%m-%d %H:%M:%S %Z}" if changed else "",
         protected=bool(found.get("EnableTerminationProtection")),
     )
+
+
+def tags(found: Mapping[str, Any]) -> dict[str, str]:
+    """Of a stack, or a change set."""
+    return {tag["Key"]: tag["Value"] for tag in found.get("Tags", ())}
 
 
 def every(session: Session) -> Iterator[State]:
