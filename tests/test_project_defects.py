@@ -440,7 +440,7 @@ REFUSED = {
         "",
     ),
     "variables-too-large": (
-        "{folder}/pilotlight.toml: functions.qa.environment: names and values take 4220 bytes, and Lambda allows 4096",
+        "{folder}/pilotlight.toml: functions.qa.environment: they take 4233 bytes as JSON, and Lambda allows 4096",
         "move what is long into a file of the project",
     ),
     "wrong-item-in-a-list": (

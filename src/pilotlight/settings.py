@@ -169,7 +169,7 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     environment: Annotated[
         dict[Annotated[str, Meta(pattern=VARIABLE_NAME)], str],
         setting(
-            f"Environment variables, {limits.ENVIRONMENT_VARIABLES} bytes with their names at most. A function's own "
+            f"Environment variables, {limits.ENVIRONMENT_VARIABLES} bytes as JSON at most. A function's own "
             "are added to those in [defaults]. The names that Lambda sets itself are refused.",
             {"OMP_NUM_THREADS": "1"},
         ),

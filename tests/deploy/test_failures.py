@@ -60,6 +60,8 @@ SAID = [
         "Provisioned Concurrency configuration failed to be applied. Reason: FUNCTION_ERROR_INIT_FAILURE",
         "init phase",
     ),
+    ("AWS::Lambda::Alias", "Invalid alias configuration for Provisioned Concurrency", "--routing-config '{}'"),
+    ("AWS::Lambda::Alias", "Alias with weights can not be used with Provisioned Concurrency", "--routing-config '{}'"),
     (
         LAMBDA,
         "EFS file system arn:x has mount targets created in all availability zones but not in state available",

@@ -8,6 +8,7 @@ from pilotlight.deploy import functions
 from pilotlight.deploy.unit import Deployment, Unit, camel
 from pilotlight.errors import ProjectError
 from pilotlight.settings import FILE
+from pilotlight.settings_checks import measured
 
 _OWN = ("HttpApi", "RestApi")
 _ACCOUNT, _REGION = "123456789012", "ap-southeast-1"  # one of the longest regions
@@ -59,7 +60,7 @@ def _check_runs(unit: Unit) -> None:
 
 def _check_variables(deployment: Deployment, unit: Unit) -> None:
     variables = functions.variables(deployment, unit)
-    size = functions.measured({name: _longest(value) for name, value in variables.items()})
+    size = measured({name: _longest(value) for name, value in variables.items()})
     if size > limits.ENVIRONMENT_VARIABLES:
         reason = f"with those of Pilotlight, they take {size} bytes as JSON, and Lambda allows "
         hint = "move what is long into a file of the project"

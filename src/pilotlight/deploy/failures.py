@@ -67,6 +67,12 @@ _REMEDIES = tuple(
             "SnapStart goes neither with EFS, provisioned concurrency nor more than 512 MB of /tmp: take one away",
         ),
         (
+            "Lambda::Alias",
+            r"(?i)invalid alias configuration for provisioned|alias with weights can ?not be used",
+            "the alias still divides requests between two versions: `aws lambda update-alias --function-name NAME "
+            "--name live --routing-config '{}'` ends that; then deploy again",
+        ),
+        (
             "Lambda::(Version|Alias)",
             r"(?i)did not stabilize|NotStabilized|initializ|FUNCTION_ERROR_INIT_FAILURE|init (error|failure)",
             "the function's init phase failed or took too long: `pilotlight logs FUNCTION` has what it wrote; "

@@ -7,7 +7,6 @@ left that costs money.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -40,12 +39,6 @@ def variables(deployment: Deployment, unit: Unit) -> dict[str, Any]:
     }
     found = {**unit.artifact.environment, **models, **tables.variables(deployment, function), **_cors(deployment, unit)}
     return dict(sorted(found.items()))
-
-
-def measured(variables: Mapping[str, str]) -> int:
-    """Bytes that environment variables take as Lambda counts them: as JSON, which its error quotes, "exceeded the 4KB
-    limit. String measured: {...}"."""
-    return len(json.dumps(dict(variables), ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _cors(deployment: Deployment, unit: Unit) -> dict[str, str]:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pilotlight import limits
-from pilotlight.deploy import functions, network
+from pilotlight.deploy import network
 from pilotlight.deploy.doctor.code import Code
 from pilotlight.deploy.doctor.code_checks import Subject
 from pilotlight.deploy.doctor.finding import Finding, Problem, finding
 from pilotlight.errors import ProjectError
+from pilotlight.settings_checks import measured
 
 _HTTP = ("requests", "httpx", "aiohttp", "urllib3", "urllib.request", "http.client", "openai", "anthropic", "boto3")
 _HUBS = ("huggingface_hub", "transformers", "sentence_transformers", "torch.hub", "tensorflow_hub", "nltk.download")
@@ -53,7 +54,7 @@ def payload(subject: Subject, events: Sequence[Path]) -> Finding:
 
 def variables(subject: Subject, found: Mapping[str, str]) -> Finding:
     """`found` are the function's environment variables as they are deployed."""
-    size = functions.measured(found)
+    size = measured(found)
     remedy = "move what is long into a file of the project, or into Parameter Store"
     seen = f"{size:,} bytes of {limits.ENVIRONMENT_VARIABLES:,}"
     problems = [Problem(seen, remedy)] if size > limits.ENVIRONMENT_VARIABLES else []
