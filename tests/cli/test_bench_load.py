@@ -2,8 +2,14 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from test_commands import run, said
@@ -63,6 +69,88 @@ def test_a_url_as_a_table(service: Path, start_server: Callable[..., RunningServ
 
 
 PHASES = ("mean of each phase in ms", "t_overall 2.000", "t_inference 1.000")
+
+
+def test_requests_at_a_rate_do_not_wait_for_answers(service: Path) -> None:
+    """Each takes 0.2 s, so that one connection would send five a second."""
+    write(service, {"inference/slow.py": SLOW})
+    command = ["bench", "load", "slow", "--inputs", "inputs.txt", "--rate", "50", "--requests", "20", "--json"]
+    status, out, err = run(*command, folder=service)
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert (found["requests"], found["errors"]) == (20, {})
+    assert found["rate"] == pytest.approx(20 / 0.38)
+    assert found["p50_ms"] >= 200
+
+
+SLOW = """
+import time
+from pilotlight import endpoint
+
+@endpoint
+def handler(input: str) -> str:
+    time.sleep(0.2)
+    return input
+"""
+
+
+def test_requests_at_the_times_of_a_file(service: Path) -> None:
+    (service / "trace.csv").write_text("time\n10\n10.1\n10.2\n10.2\n")
+    status, out, err = run("bench", "load", "tone", "--trace", "trace.csv", folder=service)
+    assert (status, err) == (0, "")
+    assert out.startswith("4 requests in 0.")
+    assert "each at its time" in out
+
+
+def test_a_file_of_times_that_is_not_right(service: Path) -> None:
+    (service / "trace.csv").write_text("1\n0.5\n")
+    status, out, err = run("bench", "load", "tone", "--trace", "trace.csv", folder=service)
+    assert (status, out) == (2, "")
+    assert "reading trace.csv, line 2: the time 0.5 is earlier than the one before" in err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--rate", "5", "--concurrency", "2"), ("--requests", "5", "--seconds", "2"), ("--trace", "-", "--seconds", "2")],
+)
+def test_options_that_exclude_each_other(service: Path, options: tuple[str, ...]) -> None:
+    status, out, err = run("bench", "load", "tone", *options, folder=service)
+    assert (status, out) == (2, "")
+    assert f"{options[0]} and {options[2]} exclude each other" in err or f"{options[2]} and {options[0]}" in err
+
+
+def test_ctrl_c_shows_what_was_measured(tmp_path: Path) -> None:
+    asked = threading.Semaphore(0)
+
+    class Server(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            asked.release()
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "inputs.txt").write_text("a film\n")
+        url = f"http://127.0.0.1:{server.server_port}/"
+        command = [sys.executable, "-m", "pilotlight", "bench", "load", "--url", url, "--inputs", "inputs.txt",
+                   "--seconds", "300", "--csv", "out.csv"]  # fmt: skip
+        with subprocess.Popen(command, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True) as process:
+            for _ in range(10):
+                assert asked.acquire(timeout=60)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        server.shutdown()
+    assert process.returncode == 130
+    assert " requests in " in out
+    assert err.endswith("Interrupted: these are the requests that were answered before.\n")
+    assert len((tmp_path / "out.csv").read_text().splitlines()) >= 9  # a header; the warm-up does not count
 
 
 PLAIN = """

@@ -204,6 +204,24 @@ def test_a_refusal_reaches_a_client_that_closes_and_is_still_sending() -> None:
     assert front.logged == [("/a", 413)]
 
 
+def test_last_words_reach_a_client_that_is_still_sending() -> None:
+    """Closed at once, the connection would be reset by what comes then, and the words be lost."""
+
+    async def exchange() -> bytes:
+        reader, writer = await Front(mirror).open()
+        writer.write(b"GET / HTTP/1.1\r\nx-long: " + b"y" * limits.HTTP_HEAD)
+        await writer.drain()
+        for _ in range(50):
+            writer.write(b"y" * 10_000)
+            await writer.drain()
+        received = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        await writer.wait_closed()
+        return received
+
+    assert uvloop.run(exchange()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
 def test_after_a_defect_no_answer_is_for_another_request() -> None:
     async def splitting(request: Request) -> Response:
         return Response(200, (("x-a", "1\r\nb: c"),), b"") if request.path == "/bad" else await mirror(request)

@@ -80,9 +80,10 @@ def test_bodies_are_sent_in_turn_by_several_at_once() -> None:
         under_way -= 1
         return Reply(b'{"t_x": 2}', "odd" if body == b"c" else "")
 
-    counted: list[int] = []
+    counted: list[Sample] = []
     run = asyncio.run(load.run(send, [b"a", b"b", b"c"], 4, requests=7, answered=counted.append))
-    assert (sorted(sent), most, counted) == ([b"a"] * 3 + [b"b"] * 2 + [b"c"] * 2, 4, list(range(1, 8)))
+    assert (sorted(sent), most) == ([b"a"] * 3 + [b"b"] * 2 + [b"c"] * 2, 4)
+    assert counted == run.samples
     assert [each.phases for each in run.samples if not each.error] == [{"t_x": 2.0}] * 5
     assert all(0 <= each.began <= each.began + each.seconds <= run.seconds for each in run.samples)
 
@@ -95,6 +96,49 @@ def test_a_time_is_kept() -> None:
     run = asyncio.run(load.run(send, [b"a"], 2, inf, seconds=0.1))
     assert run.seconds >= 0.1
     assert len(run.samples) >= 2
+
+
+# an open loop
+
+
+def test_requests_are_sent_at_their_times_whether_others_are_answered_or_not() -> None:
+    """The first is answered last, and the others do not wait for it."""
+    order: list[bytes] = []
+    release = asyncio.Event()
+
+    async def send(body: bytes) -> Reply:
+        order.append(body)
+        if body == b"slow":
+            await release.wait()
+        elif len(order) == 4:
+            release.set()
+        return Reply(b"", "odd" if body == b"c" else "")
+
+    run = asyncio.run(load.run_at(send, [b"slow", b"a", b"b", b"c"], [0, 0.001, 0.002, 0.003]))
+    assert order == [b"slow", b"a", b"b", b"c"]
+    assert [each.began for each in run.samples] == [0.001, 0.002, 0.003, 0]
+    assert [each.error for each in run.samples] == ["", "", "odd", ""]
+    assert all(each.seconds >= each.late for each in run.samples)
+
+
+def test_a_request_that_could_not_be_sent_in_time_has_waited_too() -> None:
+    """One at a time, each of 20 ms, and all due at once: the tenth has waited for nine others."""
+
+    async def send(body: bytes) -> Reply:
+        await asyncio.sleep(0.02)
+        return Reply(b"")
+
+    run = asyncio.run(load.run_at(send, [b""], [0.0] * 10, at_once=1))
+    assert [each.began for each in run.samples] == [0.0] * 10
+    assert run.samples[-1].late >= 9 * 0.02
+    assert run.samples[-1].seconds >= 10 * 0.02
+    assert load.summary(run).late_ms >= 9 * 20
+
+
+def test_times_of_a_rate() -> None:
+    assert load.even(4, 1.0) == [0, 0.25, 0.5, 0.75]
+    assert load.even(0.5, 3) == [0, 2]
+    assert len(load.even(100, 30)) == 3000
 
 
 # inputs

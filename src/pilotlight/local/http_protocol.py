@@ -17,7 +17,7 @@ import httptools
 
 from pilotlight import limits
 from pilotlight.events import Headers, Request, Response
-from pilotlight.local import tracing
+from pilotlight.local import streams, tracing
 from pilotlight.local.answers import fail
 from pilotlight.local.http_wire import BODILESS, head, is_bodiless, of_origin
 from pilotlight.local.streams import Cut, Streamed
@@ -26,6 +26,7 @@ _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 25\r\nconnection: close\r\n\r\n"
     b'{"message":"Bad Request"}'
 )
+_LINGER_SECONDS = 2.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -197,9 +198,18 @@ class Protocol(asyncio.Protocol):
                 self._close()
 
     def _close(self) -> None:
-        if not self._is_lost:
-            self._transport.write(self._last_words or b"")
+        if self._last_words and not self._is_lost:
+            self._transport.write(self._last_words)
+            self._linger()
+        elif not self._is_lost:
             self._transport.close()
+
+    def _linger(self) -> None:
+        """Read on for a while, and drop it: with something unread a close is a reset, by which a client may lose the
+        last words. Source: RFC 9112, 9.6."""
+        self._transport.write_eof()
+        self._pause(False)
+        self._loop.call_later(_LINGER_SECONDS, self._transport.close)
 
     def stop(self) -> None:
         """The server takes no more requests: what has begun may still end."""
@@ -346,7 +356,7 @@ class Protocol(asyncio.Protocol):
         """
         if is_bodiless(request, streamed.head):
             self._write(head(streamed.head, closes=is_last))
-            _read_out(streamed)
+            streams.read_out(streamed)
             return True
         self._write(head(streamed.head, "transfer-encoding: chunked\r\n", closes=is_last))
         with contextlib.suppress(Cut, asyncio.CancelledError):  # cancelled: the server stops, as above
@@ -366,22 +376,6 @@ class Protocol(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if data and not self._is_lost:
             self._transport.write(data)
-
-
-_reading: set[asyncio.Task[None]] = set()  # the event loop itself holds tasks weakly
-
-
-def _read_out(streamed: Streamed) -> None:
-    """Read a body that nobody gets to its end, beside whatever comes next."""
-
-    async def read() -> None:
-        with contextlib.suppress(Cut):
-            async for _ in streamed.chunks:
-                pass
-
-    task = asyncio.get_running_loop().create_task(read())
-    _reading.add(task)
-    task.add_done_callback(_reading.discard)
 
 
 async def _joined(streamed: Streamed) -> Response:

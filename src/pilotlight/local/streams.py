@@ -5,6 +5,7 @@ latest/developerguide/response-transfer-mode.html.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -182,3 +183,19 @@ async def timed(
         except TimeoutError:
             raise Cut from None
         yield chunk
+
+
+_reading: set[asyncio.Task[None]] = set()  # the event loop itself holds tasks weakly
+
+
+def read_out(streamed: Streamed) -> None:
+    """Read a body that nobody gets to its end, beside whatever comes next."""
+
+    async def read() -> None:
+        with contextlib.suppress(Cut):
+            async for _ in streamed.chunks:
+                pass
+
+    task = asyncio.get_running_loop().create_task(read())
+    _reading.add(task)
+    task.add_done_callback(_reading.discard)

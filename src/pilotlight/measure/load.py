@@ -1,7 +1,9 @@
-"""Load: requests one after the other on several connections at once, and what their latencies say.
+"""Load: requests, and what their latencies say.
 
-A closed loop: each connection sends its next request when it has the answer to the last one, so that a slow server is
-asked less often, and latencies say nothing of a load beyond that.
+`run` is a closed loop: each of several connections sends its next request when it has the answer to the last one, so
+that a slow server is asked less often, and latencies say nothing of a load beyond that. `run_at` is an open loop:
+requests have their times, whether the ones before are answered or not, and latencies count from those times, so that a
+request which could not be sent in time has waited too (Tene, How not to measure latency, 2013: coordinated omission).
 """
 
 import asyncio
@@ -29,14 +31,20 @@ class Reply(NamedTuple):
 
 Send = Callable[[bytes], Awaitable[Reply]]
 
+AT_ONCE = 1_000
+"""How many requests of an open loop may be under way: each takes a connection."""
+
 
 class Sample(NamedTuple):
-    """One request: when it began, in seconds since the first one did, how many it took, and the answer's phases."""
+    """One request: when it began, in seconds since the first one did, how many it took, and the answer's phases.
+
+    In an open loop it began when it was due, and was sent `late` seconds after that."""
 
     began: float
     seconds: float
     error: str
     phases: Mapping[str, float]
+    late: float = 0.0
 
 
 class Run(NamedTuple):
@@ -48,7 +56,8 @@ class Run(NamedTuple):
 
 class Summary(NamedTuple):
     """`qps` is good answers a second. Latencies, in milliseconds, and phases, their means in seconds, are of good
-    answers alone; None when there was none. `errors` counts each sort."""
+    answers alone; None when there was none. `errors` counts each sort. `late_ms` is the 99th percentile of how long
+    after their times requests were sent: where it is not small, the client was the limit."""
 
     requests: int
     seconds: float
@@ -60,6 +69,7 @@ class Summary(NamedTuple):
     p99_ms: float | None
     max_ms: float | None
     phases: Mapping[str, float]
+    late_ms: float = 0.0
 
 
 async def run(
@@ -68,11 +78,11 @@ async def run(
     concurrency: int,
     requests: float = inf,
     seconds: float = inf,
-    answered: Callable[[int], None] = lambda number: None,
+    answered: Callable[[Sample], None] = lambda sample: None,
 ) -> Run:
     """Send `bodies` in turn and from the first one again, until `requests` were sent or `seconds` are over.
 
-    What is under way then is waited for. `answered` is told how many have been answered.
+    What is under way then is waited for. `answered` is told of each: who is cancelled has what was measured.
     """
     samples: list[Sample] = []
     numbers = itertools.count()
@@ -84,12 +94,49 @@ async def run(
             reply = await send(bodies[number % len(bodies)])
             taken = perf_counter() - began
             samples.append(Sample(began - start, taken, reply.error, {} if reply.error else phases(reply.payload)))
-            answered(len(samples))
+            answered(samples[-1])
 
     async with asyncio.TaskGroup() as group:
         for _ in range(concurrency):
             group.create_task(ask_in_turn())
     return Run(samples, perf_counter() - start)
+
+
+async def run_at(
+    send: Send,
+    bodies: Sequence[bytes],
+    arrivals: Sequence[float],
+    answered: Callable[[Sample], None] = lambda sample: None,
+    at_once: int = AT_ONCE,
+) -> Run:
+    """Send `bodies` in turn at those times, in seconds from now, the earliest first.
+
+    No more than `at_once` are under way; those that are due then are late."""
+    samples: list[Sample] = []
+    room = asyncio.Semaphore(at_once)
+    start = perf_counter()
+
+    async def ask(number: int, due: float) -> None:
+        late = perf_counter() - start - due
+        reply = await send(bodies[number % len(bodies)])
+        room.release()
+        seconds = perf_counter() - start - due
+        samples.append(Sample(due, seconds, reply.error, {} if reply.error else phases(reply.payload), late))
+        answered(samples[-1])
+
+    async with asyncio.TaskGroup() as group:
+        for number, due in enumerate(arrivals):
+            wait = due - (perf_counter() - start)
+            if wait > 0:
+                await asyncio.sleep(wait)
+            await room.acquire()
+            group.create_task(ask(number, due))
+    return Run(samples, perf_counter() - start)
+
+
+def even(rate: float, seconds: float) -> list[float]:
+    """The times of `rate` requests a second, each as long after the one before."""
+    return [number / rate for number in range(ceil(rate * seconds))]
 
 
 def phases(payload: bytes) -> dict[str, float]:
@@ -117,6 +164,7 @@ def summary(run: Run) -> Summary:
         p99_ms=percentile(latencies, 99),
         max_ms=latencies[-1] if latencies else None,
         phases={name: fmean(each.phases[name] for each in good if name in each.phases) for name in names},
+        late_ms=percentile(sorted(max(0.0, each.late) * 1000 for each in run.samples), 99) or 0.0,
     )
 
 
