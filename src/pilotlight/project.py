@@ -91,6 +91,7 @@ class Function(Struct, frozen=True, kw_only=True):
     tables: Mapping[str, Table]
     inputs: Inputs
     records: Records | None
+    metrics: bool
     model: str
     models: Mapping[str, str]
     optimize: bool
@@ -296,6 +297,7 @@ def _function(
         tables={name: tables[name] for name in settings.tables},
         inputs=project.inputs or Inputs(),
         records=(project.records or Records()) if settings.records else None,
+        metrics=settings.metrics,
         model=settings.model,
         models=settings.models,
         optimize=settings.optimize,

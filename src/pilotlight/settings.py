@@ -186,6 +186,14 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             True,
         ),
     ] = False
+    metrics: Annotated[
+        bool,
+        setting(
+            "Whether each invocation writes a line of metrics to the log: duration, cold start, init, error. "
+            "CloudWatch makes metrics of them, which it bills by the month; `deploy` puts them on the dashboard.",
+            True,
+        ),
+    ] = False
     model: Annotated[
         str,
         Meta(pattern=_whole(r"[^\x00-\x1f]*")),

@@ -73,7 +73,7 @@ def _zone(template: Template, subnet: str) -> str:
 def _snapstart(template: Template) -> Iterator[str]:
     """docs.aws.amazon.com/lambda/latest/dg/snapstart.html."""
     for name, each in of_kind(template, "Lambda::Function").items():
-        if "SnapStart" in each["Properties"]:
+        if each["Properties"]["SnapStart"] != {"ApplyOn": "None"}:
             alias = template["Resources"][name.removesuffix("Function") + "Alias"]["Properties"]
             if {"FileSystemConfigs"} & each["Properties"].keys() or "ProvisionedConcurrencyConfig" in alias:
                 yield f"{name} has SnapStart with EFS or provisioned concurrency"

@@ -59,6 +59,7 @@ def test_the_whole_template_of_a_function_behind_an_http_api(tmp_path: Path) -> 
                     "EphemeralStorage": {"Size": 512},
                     "Environment": {"Variables": {}},
                     "LoggingConfig": {"LogFormat": "Text", "LogGroup": {"Ref": "QaLogs"}},
+                    "SnapStart": {"ApplyOn": "None"},
                     "Tags": TAGS,
                 },
             },

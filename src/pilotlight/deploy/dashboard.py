@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pilotlight.deploy import alarms, names
 from pilotlight.deploy.cloudformation import Resource, resource, sub
 from pilotlight.deploy.unit import Deployment, Unit
+from pilotlight.function.metrics import NAMESPACE
 
 _WIDTH, _HEIGHT, _LOW = 24, 6, 3  # of the grid, of a graph, of the row of alarms
 _THIRD = _WIDTH // 3
@@ -49,7 +50,10 @@ def _rows(deployment: Deployment) -> Iterator[list[Resource]]:
     if "rest" in fronts:
         stage = ["ApiName", names.stack(deployment.project.name, deployment.stage)]
         yield _gateway("REST API", stage, ("Count", "4XXError", "5XXError"))
-    yield from (_function(deployment, unit) for unit in deployment.units)
+    for unit in deployment.units:
+        yield _function(deployment, unit)
+        if unit.function.metrics:
+            yield _own_metrics(deployment, unit)
 
 
 def _gateway(title: str, dimensions: list[str], counts: tuple[str, ...]) -> list[Resource]:
@@ -81,6 +85,20 @@ def _function(deployment: Deployment, unit: Unit) -> list[Resource]:
         _graph(f"{name}: invocations", counts),
         _graph(f"{name}: duration (ms)", _percentiles("AWS/Lambda", "Duration", *about)),
         _graph(f"{name}: environments at once", at_once),
+    ]
+
+
+def _own_metrics(deployment: Deployment, unit: Unit) -> list[Resource]:
+    """Of what the function itself tells of each invocation: `function/metrics.py`."""
+    name, about = unit.function.name, ["Function", names.function(unit.function, deployment.stage)]
+    starts: list[_Metric] = [
+        [NAMESPACE, "ColdStart", *about, {"stat": "Sum", "label": "cold starts"}],
+        [NAMESPACE, "Errors", *about, {"stat": "Sum", "label": "errors and answers from 500 on"}],
+    ]
+    return [
+        _graph(f"{name}: cold starts, errors", starts),
+        _graph(f"{name}: until answered (ms)", _percentiles(NAMESPACE, "Duration", *about)),
+        _graph(f"{name}: init (ms)", _percentiles(NAMESPACE, "InitDuration", *about)),
     ]
 
 

@@ -76,7 +76,7 @@ def _logs(deployment: Deployment, unit: Unit) -> Resource:
 def _function(deployment: Deployment, unit: Unit) -> Resource:
     function = unit.function
     reserved = {} if function.concurrency is None else {"ReservedConcurrentExecutions": function.concurrency}
-    snapstart = {"SnapStart": {"ApplyOn": "PublishedVersions"}} if function.snapstart else {}
+    snapstart = "PublishedVersions" if function.snapstart else "None"  # said, since Lambda keeps what is not
     properties = {
         "FunctionName": names.function(function, deployment.stage),
         **_code(unit),
@@ -87,7 +87,7 @@ def _function(deployment: Deployment, unit: Unit) -> Resource:
         "EphemeralStorage": {"Size": function.tmp},
         "Environment": {"Variables": variables(deployment, unit)},
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": ref(f"{unit.id}Logs")},
-        **snapstart,
+        "SnapStart": {"ApplyOn": snapstart},
         **reserved,
         **network.function_properties(deployment, unit),
     }

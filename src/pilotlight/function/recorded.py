@@ -1,4 +1,4 @@
-"""The handler that `awslambdaric` is given where invocations are recorded: the user's, with a record of each.
+"""The handler that `awslambdaric` is given where invocations are recorded or measured: the user's, and what it tells.
 
 PILOTLIGHT_HANDLER names the user's handler. This module offers its name, and what `awslambdaric` says of a module that
 cannot be imported or of a name that is missing stays true.
@@ -13,14 +13,32 @@ from importlib import import_module
 from typing import Any
 
 from pilotlight.function import records
-from pilotlight.function.runtime import HANDLER
+from pilotlight.function.runtime import HANDLER, RECORDS, meter_of
 
 _module = import_module(os.environ[HANDLER].rpartition(".")[0].replace("/", "."))
 
 
 def __getattr__(name: str) -> object:
     handler = getattr(_module, name)
-    return _Recorded(handler) if callable(handler) else handler
+    if not callable(handler):
+        return handler
+    return _measured(_Recorded(handler) if RECORDS in os.environ else handler)
+
+
+def _measured(handler: Any) -> Any:
+    """Here it is told before the answer is out: `awslambdaric` posts that itself."""
+    meter = meter_of(os.environ)
+    if meter is None:
+        return handler
+    watched = meter.watch(handler)
+
+    def called(event: Any, context: Any) -> object:
+        try:
+            return watched(event, context)
+        finally:
+            meter.tell(context.aws_request_id)
+
+    return called
 
 
 class _Recorded:

@@ -6,7 +6,7 @@ Times are those of CLOCK_MONOTONIC in nanoseconds, which all processes of a mach
 
 import os
 import sys
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 
 VARIABLE = "PILOTLIGHT_TRACE"
 
@@ -34,6 +34,13 @@ class span:
 def mark(name: str) -> None:
     """Note a moment."""
     _marks[name] = monotonic_ns()
+
+
+def init() -> tuple[int, int]:
+    """When the process began and when its handler was loaded, in nanoseconds since the epoch; the same twice where
+    another runtime loads it."""
+    epoch, began = time_ns() - monotonic_ns(), _marks["started"]
+    return epoch + began, epoch + _marks.get("loaded", began)
 
 
 def is_on() -> bool:

@@ -21,7 +21,7 @@ import pilotlight
 from pilotlight import model_version
 from pilotlight.function import cache, s3, url_fetch
 from pilotlight.function.model import VARIABLE
-from pilotlight.function.runtime import HANDLER, INVOKE_MODE, RECORDS
+from pilotlight.function.runtime import HANDLER, INVOKE_MODE, METRICS, RECORDS
 from pilotlight.local.isolation import Level
 from pilotlight.project import Function
 from pilotlight.settings import Inputs
@@ -61,8 +61,8 @@ def command(function: Function) -> list[str]:
 
 
 def handler(function: Function) -> str:
-    """What the runtime loop is told to call: under `awslambdaric` a handler around it records its invocations."""
-    if function.runtime == "awslambdaric" and function.records:
+    """What the runtime loop is told to call: under `awslambdaric` a handler around it tells of its invocations."""
+    if function.runtime == "awslambdaric" and (function.records or function.metrics):
         return f"pilotlight/function/recorded.{function.handler.rpartition('.')[2]}"
     return function.handler
 
@@ -93,7 +93,7 @@ def deployed(function: Function, folder: str, packed: Mapping[str, str] | None =
     models are kept when it fetches some, "" for where Lambda has room: `cache_folder` says it for this machine.
     `packed` says of the URIs whose models are in the package where they are in it."""
     streams = {INVOKE_MODE: "RESPONSE_STREAM"} if function.streams else {}
-    return {**streams, **_record_variables(function), **settings(function, folder, packed)}
+    return {**streams, **_told_variables(function), **settings(function, folder, packed)}
 
 
 def settings(function: Function, folder: str, packed: Mapping[str, str] | None = None) -> Mapping[str, str]:
@@ -131,15 +131,20 @@ def _input_variables(inputs: Inputs) -> Mapping[str, str]:
     return {name: ",".join(each) for name, each in opened.items() if each}
 
 
-def _record_variables(function: Function) -> Mapping[str, str]:
-    if function.records is None:
+def _told_variables(function: Function) -> Mapping[str, str]:
+    """What is told of each invocation: its record, its metrics. `awslambdaric` gets a handler of ours that tells."""
+    if function.records is None and not function.metrics:
         return {}
-    models = (
+    found = (
         model_version.of(function.root, each, function.fetched.get(each, "")) for each in function.named_models.values()
     )
-    kept = {"model": ", ".join(filter(None, models)), **msgspec.structs.asdict(function.records)}
-    own_loop = function.runtime == "pilotlight"
-    return {RECORDS: json.dumps(kept), **({} if own_loop else {HANDLER: function.handler})}
+    version = ", ".join(filter(None, found))
+    kept = {} if function.records is None else {"model": version, **msgspec.structs.asdict(function.records)}
+    return {
+        **({RECORDS: json.dumps(kept)} if kept else {}),
+        **({METRICS: version} if function.metrics else {}),
+        **({} if function.runtime == "pilotlight" else {HANDLER: function.handler}),
+    }
 
 
 def _lambda_variables(function: Function, runtime_api: str) -> Mapping[str, str]:
