@@ -41,7 +41,9 @@ def test_holds_the_package_and_the_templates(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert names > {
         "pilotlight/py.typed",
+        "pilotlight/local/playground/app.js",
         "pilotlight/local/playground/index.html",
+        "pilotlight/local/playground/style.css",
         "pilotlight/templates/captioning/inference/caption.py",
         "pilotlight/templates/clothing/inference/clothing.py",
         "pilotlight/templates/minimal/pilotlight.toml",

@@ -16,8 +16,9 @@ import pytest
 import uvloop
 
 from conftest import MakeService
-from pilotlight.local.environment import Environment, InitError, InitTimeout
+from pilotlight.local.environment import Environment
 from pilotlight.local.host import Host
+from pilotlight.local.init_errors import InitError, InitTimeout
 from pilotlight.local.pool import Pool
 from pilotlight.project import Function
 from pilotlight.settings import Inputs

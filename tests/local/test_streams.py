@@ -32,7 +32,7 @@ def written(*chunks: bytes, kind: str = PRELUDE, end: Result | None = None) -> S
 
 
 async def response(stream: Stream) -> tuple[int, tuple[tuple[str, str], ...], list[bytes]]:
-    head, chunks = await streams.opened(stream)
+    head, chunks, _ = await streams.opened(stream)
     return head.status, head.headers, [chunk async for chunk in chunks]
 
 
@@ -81,7 +81,7 @@ def test_what_is_no_prelude(chunks: list[bytes]) -> None:
 
 def test_an_answer_that_is_cut_raises_after_its_last_chunk() -> None:
     async def main() -> list[bytes]:
-        _, chunks = await streams.opened(written(b"{}" + bytes(8), b"a", end=Result(b"{}", "Unhandled")))
+        _, chunks, _ = await streams.opened(written(b"{}" + bytes(8), b"a", end=Result(b"{}", "Unhandled")))
         seen = [await anext(chunks)]
         with pytest.raises(Cut):
             await anext(chunks)
@@ -189,7 +189,7 @@ def test_a_runtime_of_another_make(make_service: MakeService, trailers: str, err
 )  # fmt: skip
 def test_what_a_rest_api_makes_of_a_stream(chunks: list[bytes], expected: object) -> None:
     async def main() -> object:
-        head, body = await streams.opened(written(*chunks), "rest")
+        head, body, _ = await streams.opened(written(*chunks), "rest")
         return head.status, head.headers, [chunk async for chunk in body]
 
     assert run(main()) == expected

@@ -3,7 +3,7 @@
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -19,9 +19,15 @@ from pilotlight.local.describe import Description
 from pilotlight.local.host import LEVELS
 from pilotlight.local.isolation import Level
 from pilotlight.local.keys import Made
+from pilotlight.measure import cost
 from pilotlight.project import Function
+from pilotlight.usage import Usage
 
 _LONGEST_BODY = 1_000  # characters of a body that are shown
+_NOTES = (
+    "Durations are this machine's.",
+    "Init phases that failed are not in it, nor storage of packages and logs, transfer, networks and alarms.",
+)
 _ISOLATED = {
     "namespace": "Isolated: functions see a read-only file system, and a /tmp of their own that goes with them.",
     "landlock": "Isolated: functions see your files, and can write only below a $TMPDIR of their own (not in /tmp).",
@@ -79,11 +85,23 @@ def serve(
     projects = models.prepare(server.load(options.folders))
     try:
         reporter = _json_reporter(log) if as_json else _text_reporter(log)
-        uvloop.run(server.serve(projects, options, reporter, models.prepare))
+        uvloop.run(server.serve(projects, options, reporter, billed, models.prepare))
     finally:
         log.flush()
     if not as_json:
         output.line("Stopped.")
+
+
+def billed(usages: Sequence[Usage]) -> Mapping[str, object]:
+    """What the page Cost shows."""
+    bill = cost.bill(usages)
+    return {
+        "region": cost.REGION,
+        "items": [item._asdict() for item in bill.items],
+        "total": bill.total,
+        "per_million": [each._asdict() for each in bill.per_million],
+        "notes": [*bill.notes, *_NOTES],
+    }
 
 
 def _text_reporter(log: output.Log) -> server.Reporter:

@@ -8,52 +8,38 @@ because the pending `next` of a killed runtime would otherwise swallow an event 
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from pilotlight import limits
 from pilotlight.local import process, report
 from pilotlight.local.exchange import Exchange
 from pilotlight.local.freezer import Freezer
 from pilotlight.local.host import Started, Starter
+from pilotlight.local.init_errors import InitError, InitTimeout, why
 from pilotlight.local.invocation import Invocation
 from pilotlight.local.launcher import LoadFailed
-from pilotlight.local.log_pipe import LogLine, LogPipe
+from pilotlight.local.log_pipe import Lines, LogLine, LogPipe
+from pilotlight.local.observer import NOBODY, Dead, Ended, Watch
 from pilotlight.local.report import Report
 from pilotlight.project import Function
 from pilotlight.values import Call, Result
 
 _PATIENCE = 10.0  # seconds that a process may take to go when it has been killed
+_numbers = itertools.count(1)
 
-
-class InitError(Exception):
-    """The init phase ended without a `next`. `log` is the end of what the function had written by then."""
-
-    def __init__(self, kind: str, text: str, payload: bytes = b"", log: bytes = b"") -> None:
-        super().__init__(f"{kind}: {text}")
-        self.kind = kind
-        self.text = text
-        self.payload = payload
-        self.log = log
-
-    def result(self, call: Call) -> Result:
-        """What the caller of the function gets: the runtime's own report, or Lambda's words."""
-        failed = (
-            Result(self.payload, "Unhandled") if self.payload else report.failure(self.kind, self.text, call.request_id)
-        )
-        return failed._replace(request_id=call.request_id, log=self.log if call.tail else b"")
-
-
-class InitTimeout(Exception):
-    """The init phase took longer than it may."""
+State = Literal["init", "idle", "running", "frozen", "dead"]
 
 
 class Environment:
     """See the module. `record` is given an invocation's id and record before its answer is out. `on_idle` is called
-    whenever it can take an invocation, `on_exit` once when its process ends."""
+    whenever it can take an invocation, `on_exit` once when its process ends. Each init phase is made longer by
+    `slow_init` seconds, in which its process is stopped."""
 
     def __init__(
         self,
@@ -63,13 +49,19 @@ class Environment:
         record: Callable[[str, str], None],
         on_idle: Callable[["Environment"], None],
         on_exit: Callable[["Environment"], None],
+        watch: Watch = NOBODY,
+        slow_init: float = 0.0,
     ) -> None:
+        self.id = str(next(_numbers))
         self.function = function
+        self.invocations = 0  # that it was given
         self._starter = starter
         self._log = log
         self._record = record
         self._on_idle = on_idle
         self._on_exit = on_exit
+        self._watch = watch
+        self._slow_init = slow_init
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._exited: asyncio.Future[int] = self._loop.create_future()
@@ -81,8 +73,12 @@ class Environment:
         self._budget = float(function.timeout)  # seconds that the next invocation may take
         self._began = time.perf_counter()
         self._ready_at = 0.0
+        self._idle_at = 0.0
+        self._reason = ""  # why it ends, where its exit status does not say
+        self._is_released = False
         self._init = report.Init()  # of which no REPORT line has told yet
-        self._pipe = LogPipe(log)  # its tail is that since the last answer
+        self._lines = Lines()  # since the last answer
+        self._pipe = LogPipe(self._tell)  # its tail is that since the last answer
         self._folder: Path | None = None
         self._arn = process.arn(function)
 
@@ -112,6 +108,30 @@ class Environment:
         """Whether the function has answered and the runtime has not yet asked for the next event."""
         return self._exchange.is_finishing
 
+    @property
+    def state(self) -> State:
+        if self._is_killed:
+            return "dead"
+        if "user" in self._freezer.held:
+            return "frozen"
+        if not self._ready_at:
+            return "init"
+        return "running" if self.is_busy else "idle"
+
+    @property
+    def since(self) -> float:
+        """When it came into its state, in seconds since 1970."""
+        match self.state:
+            case "frozen":
+                at = self._freezer.held["user"]
+            case "running":
+                at = min(invocation.began for invocation in self._exchange.running.values())
+            case "idle":
+                at = self._idle_at
+            case _:
+                at = self._began
+        return time.time() - (time.perf_counter() - at)
+
     # life
 
     async def start(self, timeout: float, inside_invocation: bool = False) -> None:
@@ -127,7 +147,7 @@ class Environment:
             await asyncio.wait_for(asyncio.shield(self._ready), timeout)
         except BaseException as error:
             await asyncio.gather(spawn, return_exceptions=True)  # half a spawn could not be undone
-            await self.stop()
+            await self.stop(why(error))
             seconds = time.perf_counter() - self._began
             if isinstance(error, TimeoutError):
                 self._log(report.init(seconds, "timeout"))
@@ -152,6 +172,8 @@ class Environment:
                 )
             finally:
                 os.close(write_end)
+            if self._slow_init:
+                self._freezer.hold("slow init", self._slow_init)
         except OSError as error:  # no such interpreter, no file descriptor left, no space on the device
             text = f"Error: starting the environment: {error.strerror or error}"
             raise InitError("Runtime.InvalidEntrypoint", text) from error
@@ -159,12 +181,26 @@ class Environment:
             kind = report.error_type(error.payload) or "Runtime.InitError"
             raise InitError(kind, "the runtime reported an error", error.payload) from None
 
-    async def stop(self) -> None:
+    async def stop(self, reason: str = "stopped") -> None:
         """Kill the process and whatever it started; nothing of the environment is left when this returns."""
-        self._kill()
+        self.kill(reason)
         if self._started:
             await asyncio.wait([self._exited], timeout=_PATIENCE)  # who tells of it may have been stopped
         self._release()
+
+    def kill(self, reason: str) -> None:
+        """SIGKILL to all that runs in it; its end is told of when it is seen."""
+        self._reason = self._reason or reason
+        self._kill()
+
+    def freeze(self) -> None:
+        """SIGSTOP in the middle of whatever runs; it stays so until `thaw`, or until it is killed."""
+        self._freezer.hold("user")
+        self._watch.changed()
+
+    def thaw(self) -> None:
+        self._freezer.let_go("user")
+        self._watch.changed()
 
     def _kill(self) -> None:
         self._is_killed = True
@@ -184,7 +220,10 @@ class Environment:
         if status == -signal.SIGKILL and self._started and self._started.is_out_of_memory():
             self._is_out_of_memory = True
         if self._is_out_of_memory:
-            self._log(f"[WARN] ended: it used more than its memory of {self.function.memory} MB; set a larger `memory`")
+            self._tell(
+                f"[WARN] ended: it used more than its memory of {self.function.memory} MB; set a larger `memory`"
+            )
+        self._reason = self._reason or ("out of memory" if self._is_out_of_memory else report.ending(status))
         reason = report.exited(status)
         self._fail_init("Runtime.ExitError", reason)
         for invocation in list(self._exchange.running.values()):
@@ -213,21 +252,32 @@ class Environment:
         if self._folder is not None:
             process.remove_folder(self._folder)
             self._folder = None
+        if not self._is_released:
+            self._is_released = True
+            self._watch.died(Dead(self.id, self._reason, self.pid, self.invocations, time.time()))
+
+    def _tell(self, line: str) -> None:
+        self._lines.add(line)
+        self._log(line)
 
     # invocations
 
-    def invoke(self, call: Call, answer: asyncio.Future[Result] | None = None) -> asyncio.Future[Result]:
-        """Run one invocation; the environment must have room. `answer`, or else a new future, is done when the function
-        has answered, failed, exited or run out of time; the environment may still be busy then, and tells `on_idle`
-        when it is not."""
+    def invoke(
+        self, call: Call, answer: asyncio.Future[Result] | None = None, waited: float = 0.0
+    ) -> asyncio.Future[Result]:
+        """Run one invocation, which has `waited` for so many seconds; the environment must have room. `answer`, or else
+        a new future, is done when the function has answered, failed, exited or run out of time; the environment may
+        still be busy then, and tells `on_idle` when it is not."""
         answer = answer or self._loop.create_future()
         budget, self._budget = self._budget, float(self.function.timeout)
-        invocation = Invocation(call, answer)
+        invocation = Invocation(call, answer, waited)
         invocation.timer = self._loop.call_later(budget, self._time_out, invocation)
         if call.tail:
             self._pipe.tail += f"START RequestId: {call.request_id} Version: $LATEST\n".encode()
         self._exchange.send(invocation, call.payload, self._event_headers(call, time.time() + budget))
         self._freezer.thaw()
+        self.invocations += 1
+        self._watch.began()
         return answer
 
     def _event_headers(self, call: Call, deadline: float) -> str:
@@ -245,12 +295,12 @@ class Environment:
             invocation,
             report.failure("Sandbox.Timedout", report.timed_out(self.function.timeout), invocation.request_id),
         )
-        self._kill()
+        self.kill("timed out")
 
-    def _report(self, invocation: Invocation, result: Result) -> str:
+    def _report(self, invocation: Invocation, result: Result) -> Report:
         init, self._init = self._init, report.Init()
         peak = self._started.peak() if self._started else 0
-        told = Report(
+        return Report(
             invocation.request_id,
             time.perf_counter() - invocation.began,
             init,
@@ -258,7 +308,6 @@ class Environment:
             self.function.memory if self._is_out_of_memory else peak,
             "Runtime.OutOfMemory" if self._is_out_of_memory else report.kind(result),
         )
-        return told.line()
 
     # what the Runtime API tells
 
@@ -278,7 +327,9 @@ class Environment:
         if is_first:
             self._ready.set_result(None)
             self._ready_at = time.perf_counter()
+        self._idle_at = time.perf_counter()
         self._rest()
+        self._watch.changed()
         if not is_first:
             self._on_idle(self)
 
@@ -294,19 +345,27 @@ class Environment:
         if invocation.answered:
             return
         self._pipe.read()  # the runtime flushed before it answered, so what the invocation wrote is in the pipe
-        line = self._report(invocation, result)
+        told = self._report(invocation, result)
+        line = told.line()
         self._log(line)
         log = b""
         if invocation.tail:
             self._pipe.tail += f"END RequestId: {invocation.request_id}\n{line}\n".encode()
             log = bytes(self._pipe.tail[-limits.LOG_TAIL :])
         self._pipe.tail.clear()
+        self._watch.ended(self._ended(invocation, told, result))
         invocation.end(Result(result.payload, result.error, invocation.request_id, log))
+
+    def _ended(self, invocation: Invocation, told: Report, result: Result) -> Ended:
+        error = (told.error or report.error_type(result.payload) or result.error) if result.error else ""
+        streamed = invocation.stream.size if invocation.stream else 0
+        is_shared = self.function.environment_concurrency > 1
+        return Ended(told, self.id, invocation.waited, error, streamed, self._lines.take(), is_shared)
 
     def end(self, invocation: Invocation, result: Result) -> None:
         """Lambda ends an invocation: then nobody else has said why."""
         if not invocation.answered:
-            self._log(f"[ERROR] {result.payload.decode()}")
+            self._tell(f"[ERROR] {result.payload.decode()}")
             self.answered(invocation, result)
 
     def init_failed(self, payload: bytes, restoring: bool) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import deque
 from collections.abc import Coroutine
 from functools import partial
@@ -9,8 +10,10 @@ from typing import NamedTuple, Protocol
 
 from pilotlight import limits
 from pilotlight.errors import ModelNotInstalled, Throttled
-from pilotlight.local.environment import Environment, InitError, InitTimeout
+from pilotlight.local.environment import Environment
 from pilotlight.local.host import Host
+from pilotlight.local.init_errors import InitError, InitTimeout
+from pilotlight.local.observer import NOBODY, Watch
 from pilotlight.local.report import timed_out
 from pilotlight.local.throttle import Bucket, requests_of
 from pilotlight.project import Function
@@ -23,11 +26,20 @@ _NEXT_GRACE = 0.01  # seconds that a runtime which has answered is given to ask 
 
 
 class Place(NamedTuple):
-    """A request's place in the line for an environment; `number` counts the requests of all functions."""
+    """A request's place in the line for an environment; `number` counts the requests of all functions. It came at
+    `came`, by time.perf_counter."""
 
     number: int
     call: Call
     answer: asyncio.Future[Result]
+    came: float
+
+
+class Faults(NamedTuple):
+    """What its user has asked for to go wrong. `slow_init` is in seconds."""
+
+    throttle: bool = False
+    slow_init: float = 0.0
 
 
 class Machine(Protocol):
@@ -53,13 +65,17 @@ class Machine(Protocol):
 class Fleet:
     """See the module. `environments` are those that count: starting, busy or idle; `idle` says since when."""
 
-    def __init__(self, machine: Machine, function: Function) -> None:
+    def __init__(
+        self, machine: Machine, function: Function, watch: Watch = NOBODY, faults: Faults | None = None
+    ) -> None:
         self.function = function
+        self.faults = faults or Faults()
+        self._watch = watch
         self.environments: set[Environment] = set()
         self.idle: dict[Environment, float] = {}  # the longest idle first
         self.waiting: deque[Place] = deque()
         self._machine = machine
-        self._starter = machine.host.starter(function, self._log)
+        self._starter = machine.host.starter(function, self.log)
         self._loop = asyncio.get_running_loop()
         self._requests = 0
         self._idle_since = 0.0  # of the environment taken last
@@ -95,6 +111,8 @@ class Fleet:
 
     def _admit(self, synchronous: bool) -> None:
         """Raises Throttled. Asynchronous requests are held to the concurrency alone, see `limits`."""
+        if self.faults.throttle:
+            raise self._throttled("you have asked for it", "ReservedFunctionConcurrentInvocation")
         if self._requests >= self._concurrency:
             limit = "ReservedFunctionConcurrentInvocation" if self.function.concurrency else "ConcurrentInvocation"
             raise self._throttled(f"all {self._concurrency} of the function's concurrency are in use", limit)
@@ -109,7 +127,8 @@ class Fleet:
             raise self._throttled(_too_fast("account's", limits.CONCURRENCY_ACCOUNT), "FunctionInvocationRate")
 
     def _throttled(self, why: str, limit: str) -> Throttled:
-        self._log(f"[ERROR] Throttled: {why}")
+        self.log(f"[ERROR] Throttled: {why}")
+        self._watch.throttled()
         return Throttled("Rate Exceeded.", f"raise the concurrency of {self.function.name}", f"{limit}LimitExceeded")
 
     def _stream_ended(self, _: asyncio.Future[Result]) -> None:
@@ -123,8 +142,8 @@ class Fleet:
                 return environment
         return None
 
-    def _begin(self, environment: Environment, call: Call, answer: asyncio.Future[Result]) -> None:
-        environment.invoke(call, answer)
+    def _begin(self, environment: Environment, call: Call, answer: asyncio.Future[Result], waited: float = 0.0) -> None:
+        environment.invoke(call, answer, waited)
         if environment.room:
             self.idle[environment] = self._idle_since
 
@@ -135,7 +154,7 @@ class Fleet:
         if not self.function.is_installed:
             reason = self.function.unmade or f"the model of {self.function.name} is not installed"
             raise ModelNotInstalled(reason, self.function.how_to_install)
-        place = Place(self._machine.next_number(), call, answer)
+        place = Place(self._machine.next_number(), call, answer, time.perf_counter())
         self.waiting.append(place)
         answer.add_done_callback(lambda _: self._give_up(place))
         if any(environment.is_finishing for environment in self.environments):
@@ -194,8 +213,18 @@ class Fleet:
 
     def _make(self) -> Environment:
         record = partial(self._machine.record, self.function.key)
-        environment = Environment(self.function, self._starter, self._log, record, self._offer, self._forget)
+        environment = Environment(
+            self.function,
+            self._starter,
+            self.log,
+            record,
+            self._offer,
+            self._forget,
+            self._watch,
+            self.faults.slow_init,
+        )
         self.environments.add(environment)
+        self._watch.changed()
         return environment
 
     async def _start(self, environment: Environment) -> None:
@@ -231,10 +260,11 @@ class Fleet:
     def _fail(self, error: InitError) -> None:
         """A request waited for the environment that could not start: the longest waiting gets the error."""
         if not error.payload:  # else the runtime has reported it, and logged it too
-            self._log(f"[ERROR] {error}")
+            self.log(f"[ERROR] {error}")
         while self.waiting:
             place = self.waiting.popleft()
             if not place.answer.done():
+                self._watch.failed(place.call.request_id, error.kind)
                 place.answer.set_result(error.result(place.call))
                 break
         self._machine.room_changed()
@@ -253,7 +283,7 @@ class Fleet:
             place = self.waiting[0]
             free = None if place.answer.done() else self._take()
             if free is not None:
-                self._begin(free, place.call, place.answer)
+                self._begin(free, place.call, place.answer, time.perf_counter() - place.came)
             elif not place.answer.done():
                 break
             self.waiting.popleft()
@@ -279,17 +309,17 @@ class Fleet:
         """Do what can be done before the first request."""
         self._starter.prepare()
 
-    def dismiss(self, environment: Environment) -> None:
+    def dismiss(self, environment: Environment, reason: str) -> None:
         """Stop an idle environment."""
         del self.idle[environment]
         self.environments.discard(environment)
-        _spawn(environment.stop(), self._stops)
+        _spawn(environment.stop(reason), self._stops)
 
     def retire(self) -> None:
         """Finish what runs and waits, then have no environments."""
         self._is_retired = True
         for environment in self.at_rest():
-            self.dismiss(environment)
+            self.dismiss(environment, "replaced")
 
     async def close(self) -> None:
         """Kill every environment; requests that wait are cancelled, and nothing starts any more."""
@@ -301,10 +331,11 @@ class Fleet:
         for start in starts:
             start.cancel()
         await asyncio.gather(*starts, return_exceptions=True)
-        await asyncio.gather(*self._stops, *(environment.stop() for environment in list(self.environments)))
+        await asyncio.gather(*self._stops, *(environment.stop("stopped") for environment in list(self.environments)))
         await self._starter.close()
 
-    def _log(self, line: str) -> None:
+    def log(self, line: str) -> None:
+        self._watch.logged(len(line))
         self._machine.log(self.function.key, line)
 
 

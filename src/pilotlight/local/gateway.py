@@ -21,6 +21,7 @@ from pilotlight.fronts import MalformedResult
 from pilotlight.local import cors, streams, tracing
 from pilotlight.local.answers import Failure, checked, cleaned, fail, identified, throttled, unavailable
 from pilotlight.local.keys import ApiKey, Keys
+from pilotlight.local.observer import NOBODY, Observer
 from pilotlight.local.routes import Match, Router
 from pilotlight.local.streams import Streamed
 from pilotlight.local.throttle import Bucket
@@ -80,8 +81,10 @@ class Gateway:
         timeouts: Mapping[Front, float] = TIMEOUTS,
         now: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
+        observer: Observer = NOBODY,
     ) -> None:
         self._invoke = invoke
+        self._observer = observer
         self._timeouts = timeouts
         self._now = now
         self._clock = clock
@@ -123,9 +126,14 @@ class Gateway:
         request = _routed(request, target, found.parameters, key)
         trace = tracing.of_invocation(request.header("x-amzn-trace-id"))
         answer = await self._integrate(request, target, trace)
+        self._tell(request, target, 0 if isinstance(answer, Streamed) else len(answer.body))
         if isinstance(answer, Streamed):
             return answer._replace(head=self._finish(request, target, answer.head, trace))
         return self._finish(request, target, answer, trace)
+
+    def _tell(self, request: Request, target: Target, answered: int) -> None:
+        told = self._observer.of(target.function)
+        told.called(target.front, len(request.body), answered, request.extended_id, request.request_id)
 
     def refuse(self, request: Request, failure: Failure) -> Response:
         """The answer to a request that never became whole, in the words of the front end that it was for."""

@@ -20,7 +20,7 @@ from pilotlight.events import Headers, Request, Response
 from pilotlight.local import streams, tracing
 from pilotlight.local.answers import fail
 from pilotlight.local.http_wire import BODILESS, head, is_bodiless, of_origin
-from pilotlight.local.streams import Cut, Streamed
+from pilotlight.local.streams import Cut, Streamed, nothing
 
 _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 25\r\nconnection: close\r\n\r\n"
@@ -70,6 +70,7 @@ class Protocol(asyncio.Protocol):
         self._left = 0  # bytes that the client had not taken when that was last asked
         self._is_paused = False  # whether more is not to be read
         self._writable: asyncio.Future[None] | None = None  # while the client takes too little
+        self._hang_up: Callable[[], None] = nothing  # ends an answer that goes on as long as its client does
         self._begin()
 
     def _begin(self) -> None:
@@ -101,6 +102,7 @@ class Protocol(asyncio.Protocol):
         """What runs for the client runs on, as on Lambda; what waits behind it does not begin."""
         self._is_lost = True
         self._whole.clear()
+        self._hang_up()
         self.resume_writing()
         if self._task is None:
             self._connections.discard(self)
@@ -190,6 +192,7 @@ class Protocol(asyncio.Protocol):
 
     def _end(self, last_words: bytes) -> None:
         """Nothing more is read; a request that is not whole is none."""
+        self._hang_up()
         if self._last_words is None:
             self._last_words = last_words
             self._begin()
@@ -304,8 +307,11 @@ class Protocol(asyncio.Protocol):
         await self._drained()
         is_last = not received.keeps_alive or (self._last_words is not None and not self._whole)
         if isinstance(answer, Streamed):
+            self._hang_up = answer.close
+            if self._is_lost or self._last_words is not None or is_bodiless(request, answer.head):
+                self._hang_up()
             is_whole = await self._stream(request, answer, is_last)
-            answer = answer.head
+            answer, self._hang_up = answer.head, nothing
         else:
             is_whole = self._send(request, answer, is_last)
         self._app.log(request, answer, time.perf_counter() - began)

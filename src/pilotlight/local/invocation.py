@@ -12,16 +12,18 @@ from pilotlight.values import Call, Result
 
 
 class Invocation:
-    """`answered` says whether the function has answered: for a streamed answer, to its end."""
+    """`answered` says whether the function has answered: for a streamed answer, to its end. `waited` is how long it had
+    no environment, in seconds."""
 
-    __slots__ = ("answered", "began", "client", "request_id", "result", "source", "stream", "tail", "timer")
+    __slots__ = ("answered", "began", "client", "request_id", "result", "source", "stream", "tail", "timer", "waited")
 
     client: Connection  # that has the event
     timer: asyncio.TimerHandle  # of its timeout
 
-    def __init__(self, call: Call, result: asyncio.Future[Result]) -> None:
+    def __init__(self, call: Call, result: asyncio.Future[Result], waited: float = 0.0) -> None:
         self.request_id = call.request_id
         self.tail = call.tail
+        self.waited = waited
         self.result = result
         self.began = time.perf_counter()
         self.answered = False

@@ -2,13 +2,35 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from pilotlight import limits
 
 LogLine = Callable[[str], None]
 
 _SIZE = 65_536  # bytes that a pipe holds: pipe(7)
+
+
+class Lines:
+    """The last lines that were added, as far as `_SIZE` characters go."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        self._size = 0
+
+    def add(self, line: str) -> None:
+        self._lines.append(line[:_SIZE])
+        self._size += len(self._lines[-1])
+        while self._size > _SIZE:
+            self._size -= len(self._lines.popleft())
+
+    def take(self) -> Sequence[str]:
+        """Those since the last time."""
+        if not self._lines:
+            return ()
+        taken, self._lines, self._size = self._lines, deque(), 0
+        return tuple(taken)
 
 
 class LogPipe:

@@ -43,6 +43,12 @@ def used_once(pids: Iterable[int]) -> int:
     return sum(_kilobytes(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "SwapPss:")) for pid in pids) * 1024
 
 
+def resident(pids: Iterable[int]) -> int:
+    """Bytes in RAM, files that are mapped included; pages that processes share count for each. 0 where there is no
+    /proc."""
+    return sum(_kilobytes(f"/proc/{pid}/status", ("VmRSS:",)) for pid in pids) * 1024
+
+
 def _kilobytes(path: str, names: tuple[str, ...]) -> int:
     return sum(int(line.split()[1]) for line in read(path).splitlines() if line.startswith(names))
 

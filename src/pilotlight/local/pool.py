@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection, Iterable
 
 from pilotlight import limits
 from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge
-from pilotlight.local.fleet import Fleet
+from pilotlight.local.fleet import Faults, Fleet
 from pilotlight.local.host import Host
+from pilotlight.local.observer import NOBODY, Observer
 from pilotlight.local.records import Records
 from pilotlight.local.throttle import requests_of
 from pilotlight.project import Function
@@ -35,15 +36,21 @@ class Pool:
     """Runs functions (`values.Invoke`). `memory` is what all environments may have together, in MB."""
 
     def __init__(
-        self, log: Log, memory: int, clock: Callable[[], float] = time.monotonic, host: Host | None = None
+        self,
+        log: Log,
+        memory: int,
+        clock: Callable[[], float] = time.monotonic,
+        host: Host | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
         self.host = host or Host()
         self.rate = requests_of(limits.CONCURRENCY_ACCOUNT, clock())
         self._records = Records(self.host.tables, log)
-        self.record = self._records.record
-        self._memory = memory
+        self._observer = observer
+        self.memory = memory
         self._clock = clock
         self._fleets: dict[str, Fleet] = {}
+        self._faults: dict[str, Faults] = {}
         self._retired: set[Fleet] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()
@@ -60,7 +67,8 @@ class Pool:
         self._records.deploy(wanted.values())
         for key, function in wanted.items():
             if key not in self._fleets:
-                self._fleets[key] = Fleet(self, function)
+                watch = self._observer.watch(function)
+                self._fleets[key] = Fleet(self, function, watch, self._faults.get(key))
                 self._fleets[key].prepare()
 
     def invoke_event(self, call: Call, /) -> asyncio.Future[Result]:
@@ -104,12 +112,27 @@ class Pool:
         """How many environments each function has."""
         return {key: len(fleet.environments) for key, fleet in self._fleets.items()}
 
+    def fleets(self) -> list[Fleet]:
+        """Of all functions, and of those that finish what they run."""
+        return [*self._fleets.values(), *self._retired]
+
+    def faults(self, key: str) -> Faults:
+        return self._faults.get(key, Faults())
+
+    def set_faults(self, key: str, faults: Faults) -> None:
+        """What is to go wrong with a function from now on, also after it is deployed anew."""
+        self._faults[key] = self._fleets[key].faults = faults
+
+    def used(self) -> int:
+        """MB that the environments have by their settings."""
+        return sum(len(fleet.environments) * fleet.function.memory for fleet in self.fleets())
+
     # what fleets ask of the pool
 
     def has_room(self, memory: int) -> bool:
         """Whether an environment of that size fits, after stopping idle ones if that is what it takes.
         One environment may always run, however small the machine."""
-        while self._used() and self._used() + memory > self._memory:
+        while self.used() and self.used() + memory > self.memory:
             if not self._stop_longest_idle():
                 self._is_short = True
                 return False
@@ -119,14 +142,14 @@ class Pool:
         """An environment is idle or gone: requests that wait for room may go on, the longest waiting first."""
         if self._is_short:
             self._is_short = False
-            waiting = [fleet for fleet in self._all() if fleet.waiting]
+            waiting = [fleet for fleet in self.fleets() if fleet.waiting]
             for fleet in sorted(waiting, key=lambda fleet: fleet.waiting[0].number):
                 if fleet.waiting:
                     fleet.grow()
 
     def is_others_turn(self, number: int) -> bool:
         """Whether a request that came before that one waits for room for its function's only environment."""
-        return self._is_short and any(fleet.is_starved and fleet.waiting[0].number < number for fleet in self._all())
+        return self._is_short and any(fleet.is_starved and fleet.waiting[0].number < number for fleet in self.fleets())
 
     def next_number(self) -> int:
         return next(self._numbers)
@@ -137,17 +160,15 @@ class Pool:
     def log(self, key: str, line: str) -> None:
         self._records.log(key, line)
 
-    def _used(self) -> int:
-        return sum(len(fleet.environments) * fleet.function.memory for fleet in self._all())
-
-    def _all(self) -> list[Fleet]:
-        return [*self._fleets.values(), *self._retired]
+    def record(self, key: str, request_id: str, text: str) -> None:
+        self._observer.of(key).recorded(len(text.encode()))
+        self._records.record(key, request_id, text)
 
     def _stop_longest_idle(self) -> bool:
-        idle = [(since, fleet, each) for fleet in self._all() for each, since in fleet.at_rest().items()]
+        idle = [(since, fleet, each) for fleet in self.fleets() for each, since in fleet.at_rest().items()]
         if idle:
             _, fleet, environment = min(idle, key=lambda entry: entry[0])
-            fleet.dismiss(environment)
+            fleet.dismiss(environment, "made room")
         return bool(idle)
 
     # idle environments
@@ -156,9 +177,10 @@ class Pool:
         """Stop the environments that have been idle for longer than their function's `idle` seconds."""
         self._close_retired()
         now = self._clock()
-        for fleet in self._all():
-            for environment in [each for each, since in fleet.at_rest().items() if now - since >= fleet.function.idle]:
-                fleet.dismiss(environment)
+        for fleet in self.fleets():
+            rested = [each for each, since in fleet.at_rest().items() if now - since >= fleet.function.idle]
+            for environment in [each for each in rested if each.state != "frozen"]:
+                fleet.dismiss(environment, "idle")
 
     def _close_retired(self) -> None:
         """A function that is gone leaves nothing, nor the process that its environments were forked from."""
@@ -170,6 +192,6 @@ class Pool:
 
     async def close(self) -> None:
         """Kill every environment."""
-        await asyncio.gather(*self._closing, *(fleet.close() for fleet in self._all()))
+        await asyncio.gather(*self._closing, *(fleet.close() for fleet in self.fleets()))
         await self._records.close()
         await self.host.close()

@@ -30,16 +30,23 @@ class Report(NamedTuple):
     peak: int
     error: str = ""
 
-    def line(self) -> str:
-        """REPORT. Since August 2025 Lambda bills the init phase as well, so it counts as billed.
+    @property
+    def is_cold(self) -> bool:
+        """Whether it is the first of its environment."""
+        return bool(self.init.seconds or self.init.restore)
 
-        Init of SnapStart is not billed, and not told of: the snapshot was made before.
-        """
-        restored = self.init.restore
-        billed = math.ceil((self.seconds + (0 if restored else self.init.seconds)) * 1000)
+    @property
+    def billed(self) -> int:
+        """In ms, without the restore phase. Since August 2025 Lambda bills the init phase as well, so it counts; that
+        of SnapStart does not, for the snapshot was made before."""
+        return math.ceil((self.seconds + (0 if self.init.restore else self.init.seconds)) * 1000)
+
+    def line(self) -> str:
+        """REPORT. Of SnapStart's init it does not tell, see `billed`."""
         return (
-            f"REPORT RequestId: {self.request_id}\tDuration: {self.seconds * 1000:.2f} ms\tBilled Duration: {billed} ms"
-            f"\tMemory Size: {self.memory} MB\tMax Memory Used: {self.peak} MB{self._phase()}{_status(self.error)}"
+            f"REPORT RequestId: {self.request_id}\tDuration: {self.seconds * 1000:.2f} ms"
+            f"\tBilled Duration: {self.billed} ms\tMemory Size: {self.memory} MB\tMax Memory Used: {self.peak} MB"
+            f"{self._phase()}{_status(self.error)}"
         )
 
     def _phase(self) -> str:
@@ -100,6 +107,11 @@ def exited(status: int) -> str:
     """How a runtime ended; a negative status is the signal that ended it."""
     if status == 0:
         return "Error: Runtime exited without providing a reason"
+    return f"Error: Runtime exited with error: {ending(status)}"
+
+
+def ending(status: int) -> str:
+    """The same in few words."""
     if status < 0:
-        return f"Error: Runtime exited with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
-    return f"Error: Runtime exited with error: exit status {status}"
+        return f"signal: {(signal.strsignal(-status) or str(-status)).lower()}"
+    return f"exit status {status}"

@@ -24,6 +24,7 @@ import watchfiles
 from pilotlight import project
 from pilotlight.errors import PortError, ProjectError
 from pilotlight.events import Request, Response
+from pilotlight.local.activity import Activity
 from pilotlight.local.asynchronous import EventQueue
 from pilotlight.local.describe import Describer, Description
 from pilotlight.local.gateway import Gateway, Target
@@ -31,7 +32,9 @@ from pilotlight.local.host import Host
 from pilotlight.local.invoke_api import InvokeApi
 from pilotlight.local.isolation import Level
 from pilotlight.local.keys import KeyRing, Made
-from pilotlight.local.playground import Playground
+from pilotlight.local.observed import Billed, Observed
+from pilotlight.local.pages import Pages, is_loopback
+from pilotlight.local.playground import VIEWS, Playground, shell
 from pilotlight.local.pool import Pool
 from pilotlight.local.web import Web, app
 from pilotlight.project import Function, Project
@@ -104,8 +107,10 @@ Prepare = Callable[[Sequence[Project]], Sequence[Project]]
 """What is to be done to projects before they are served, which may take minutes: their models."""
 
 
-async def serve(projects: Sequence[Project], options: Options, reporter: Reporter, prepare: Prepare = list) -> None:
-    """Serve them until SIGINT or SIGTERM, and after a reload what `prepare` makes of them.
+async def serve(
+    projects: Sequence[Project], options: Options, reporter: Reporter, billed: Billed, prepare: Prepare = list
+) -> None:
+    """Serve them until SIGINT or SIGTERM, and after a reload what `prepare` makes of them. `billed` says what it costs.
 
     Raises UsageError before the first request is taken.
     """
@@ -114,7 +119,7 @@ async def serve(projects: Sequence[Project], options: Options, reporter: Reporte
     host = Host(options.isolation)
     try:
         level = await host.level()
-        await Server(projects, options._replace(isolation=level), reporter, host, prepare).run(listener)
+        await Server(projects, options._replace(isolation=level), reporter, host, billed, prepare).run(listener)
     finally:
         await host.close()
         listener.close()
@@ -124,15 +129,24 @@ class Server:
     """See the module."""
 
     def __init__(
-        self, projects: Sequence[Project], options: Options, reporter: Reporter, host: Host, prepare: Prepare
+        self,
+        projects: Sequence[Project],
+        options: Options,
+        reporter: Reporter,
+        host: Host,
+        billed: Billed,
+        prepare: Prepare,
     ) -> None:
         self._projects = list(projects)
         self._prepare = prepare
         self._options = options
         self._reporter = reporter
-        self._pool = Pool(reporter.function_log, options.memory or machine_memory(), host=host)
+        activity = Activity()
+        memory = options.memory or machine_memory()
+        self._pool = Pool(reporter.function_log, memory, host=host, observer=activity)
+        self._observed = Observed(self._pool, activity, lambda: self._projects, billed)
         self._events = EventQueue(self._pool.invoke_event, self._pool.function, reporter.function_log)
-        self._gateway = Gateway(self._pool)
+        self._gateway = Gateway(self._pool, observer=activity)
         self._keys = KeyRing(os.environ)
         self._describer = Describer(host, reporter.described)
         self._playground = Playground(self._describer.descriptions)
@@ -153,7 +167,9 @@ class Server:
 
     async def run(self, listener: socket.socket) -> None:
         api = InvokeApi(self._pool, self._pool, self._events.accept)
-        web = Web(app(self._gateway, api, self._playground, self._reporter.request))
+        own = [*shell(VIEWS), *self._playground.pages(), *self._observed.pages()]
+        pages = Pages(own, is_loopback(self._options.host))
+        web = Web(app(self._gateway, api, pages, self._reporter.request))
         work = [web.beside(self._reap())]
         if self._options.reload:
             work.append(web.beside(self._watch()))

@@ -37,17 +37,17 @@ class Stream:
         self._pause = pause
         self._resume = resume
         self._chunks: deque[bytes] = deque()
-        self._size = 0
+        self.size = 0  # bytes that were written
         self._waiting = 0  # bytes
         self._changed = asyncio.Event()
         self._is_dropped = False
 
     @property
     def is_too_large(self) -> bool:
-        return self._size > limits.STREAMED_PAYLOAD
+        return self.size > limits.STREAMED_PAYLOAD
 
     def write(self, chunk: bytes) -> None:
-        self._size += len(chunk)
+        self.size += len(chunk)
         if self.is_too_large:
             self.end(too_large(limits.STREAMED_PAYLOAD))
         if self._is_dropped or self.ended.done():
@@ -87,11 +87,18 @@ class Stream:
             self.drop()
 
 
+def nothing() -> None: ...
+
+
 class Streamed(NamedTuple):
-    """A response whose body is still being made; that of `head` is empty. `chunks` raises `Cut` when it breaks off."""
+    """A response whose body is still being made; that of `head` is empty. `chunks` raises `Cut` when it breaks off.
+
+    One that ends when its reader does has `close`, which is called when the reader is gone or the server stops: then
+    `chunks` end. Without it they are read to their end, whether somebody takes them or not."""
 
     head: Response
     chunks: AsyncIterator[bytes]
+    close: Callable[[], None] = nothing
 
 
 class Cut(Exception):

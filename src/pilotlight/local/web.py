@@ -11,6 +11,7 @@ from pilotlight.events import Request, Response
 from pilotlight.local import http_protocol, invoke_api
 from pilotlight.local.gateway import Gateway
 from pilotlight.local.http_protocol import Protocol
+from pilotlight.local.pages import PREFIX, Pages
 from pilotlight.local.streams import Streamed
 
 _GRACE_SECONDS = 5  # for requests under way when the server is told to stop
@@ -22,26 +23,24 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a supervisor,
 def app(
     gateway: Gateway,
     invoke: Callable[[Request], Awaitable[Response | Streamed]],
-    pages: Callable[[Request], Response | None],
+    pages: Pages,
     log: Callable[[Request, Response, float], None],
 ) -> http_protocol.App:
     """Sends a request to the Invoke API, to the gateway, or to the pages that the server has of its own.
 
-    A route of the user's goes before a page.
+    A route of the user's goes before a page that is not below the pages' prefix.
     """
 
     def answer(request: Request) -> Awaitable[Response | Streamed]:
         if request.path.startswith(invoke_api.PREFIXES):
             return invoke(request)
+        if request.path.startswith(PREFIX):
+            return pages.answer(request)
         found = gateway.match(request.method, request.path)
-        page = pages(request) if found is None else None
-        return _at_once(page) if page is not None else gateway.answer(request, found)
+        page = pages.find(request) if found is None else None
+        return page or gateway.answer(request, found)
 
     return http_protocol.App(answer, lambda request: gateway.refuse(request, "too large"), log)
-
-
-async def _at_once(page: Response) -> Response:
-    return page
 
 
 class Web:

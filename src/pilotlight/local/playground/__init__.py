@@ -1,26 +1,45 @@
-"""The pages that the server has of its own: a form for each function at /, the OpenAPI document, their data."""
+"""The page at / and its data: its files, the functions that it shows, the OpenAPI document."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-import msgspec
 
 import pilotlight
 from pilotlight import project
 from pilotlight.events import Request, Response
-from pilotlight.local import openapi
+from pilotlight.local import openapi, pages
 from pilotlight.local.describe import Description
+from pilotlight.local.pages import PREFIX, Page
 from pilotlight.project import Function
 
-_PAGE = Path(__file__).with_name("index.html")
+VIEWS = ("try", "live", "records", "cost", "reference")
+
+_FOLDER = Path(__file__).parent
+_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
+def shell(views: Sequence[str]) -> Iterator[Page]:
+    """The pages that are files: the document with those views, its scripts and its style."""
+    document = (_FOLDER / "index.html").read_text().replace('data-views=""', f'data-views="{" ".join(views)}"')
+    headers = (("content-security-policy", _POLICY), ("referrer-policy", "no-referrer"))
+    for path in ("/", PREFIX):
+        yield _file(path, "text/html; charset=utf-8", document.encode(), headers)
+    for file in sorted(_FOLDER.iterdir()):
+        if file.suffix in _TYPES:
+            yield _file(PREFIX + file.name, _TYPES[file.suffix], file.read_bytes())
+
+
+def _file(path: str, kind: str, content: bytes, headers: tuple[tuple[str, str], ...] = ()) -> Page:
+    own = (("content-type", kind), ("cache-control", "no-cache"), ("x-content-type-options", "nosniff"))
+    response = Response(200, (*own, *headers), content)
+    return "GET", path, lambda request, parameters: response
+
+
 class Playground:
-    """Answers GET /, /openapi.json and /_pilotlight/functions; anything else is None."""
+    """What the page shows of the functions that are served."""
 
     def __init__(self, descriptions: Mapping[str, Description]) -> None:
         self._descriptions = descriptions
@@ -29,19 +48,15 @@ class Playground:
     def show(self, functions: Sequence[Function]) -> None:
         self._functions = functions
 
-    def __call__(self, request: Request) -> Response | None:
-        if request.method not in ("GET", "HEAD"):
-            return None
-        match request.path:
-            case "/":
-                headers = (("content-type", "text/html; charset=utf-8"), ("content-security-policy", _POLICY))
-                return Response(200, headers, _PAGE.read_bytes())
-            case "/openapi.json":
-                return _json(self._document())
-            case "/_pilotlight/functions":
-                return _json([self._entry(function) for function in self._functions])
-            case _:
-                return None
+    def pages(self) -> Iterator[Page]:
+        yield "GET", "/openapi.json", self._openapi
+        yield "GET", f"{PREFIX}functions", self._list
+
+    def _openapi(self, request: Request, parameters: Mapping[str, str]) -> Response:
+        return pages.json(self._document())
+
+    def _list(self, request: Request, parameters: Mapping[str, str]) -> Response:
+        return pages.json([self._entry(function) for function in self._functions])
 
     def _document(self) -> dict[str, object]:
         described = [
@@ -69,9 +84,3 @@ class Playground:
             "event": project.saved_event(function),
             "needs_key": function.api_key,
         }
-
-
-def _json(value: object) -> Response:
-    return Response(
-        200, (("content-type", "application/json"), ("cache-control", "no-store")), msgspec.json.encode(value)
-    )

@@ -1,0 +1,5 @@
+import { quiet } from "./element.js";
+
+export function view(main) {
+  main.replaceChildren(quiet("Not there yet."));
+}
