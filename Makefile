@@ -10,7 +10,7 @@ serve: .venv/installed  ## serve every example at 127.0.0.1:$(PORT)
 test: .venv-dev/installed  ## everything that needs nothing beyond pip
 	.venv-dev/bin/pytest -n auto
 
-test-system: .venv-train/installed tests/dynalite/installed  ## what needs system packages, those of .ci/run, and torch too
+test-system: .venv-train/installed tests/dynalite/installed tests/axe/installed  ## what needs system packages, those of .ci/run, and torch too
 	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
 	.venv-train/bin/pytest -m system
 
@@ -48,7 +48,7 @@ lock: .venv-dev/installed  ## the newest versions that pyproject.toml admits
 	.venv-dev/bin/python requirements/lock.py
 
 clean:
-	rm -rf .venv .venv-dev .venv-train tests/dynalite/node_modules tests/dynalite/installed
+	rm -rf .venv .venv-dev .venv-train tests/*/node_modules tests/*/installed
 
 # Serving needs no dependency of ONNX Runtime's Python module: only the library in its wheel is used.
 .venv/installed: requirements/serve.txt pyproject.toml
@@ -73,7 +73,7 @@ clean:
 	.venv-train/bin/pip install $(PIP_FLAGS) --constraint requirements/train.txt --editable '.[train]'
 	touch $@
 
-# A DynamoDB for tests: npm's packages bring their binaries along, so none of their scripts is run.
-tests/dynalite/installed: tests/dynalite/package-lock.json
-	npm ci --prefix tests/dynalite --ignore-scripts --no-audit --no-fund --loglevel error
+# A DynamoDB and axe for tests: npm's packages bring their binaries along, so none of their scripts is run.
+tests/%/installed: tests/%/package-lock.json
+	npm ci --prefix tests/$* --ignore-scripts --no-audit --no-fund --loglevel error
 	touch $@

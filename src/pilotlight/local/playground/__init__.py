@@ -6,9 +6,10 @@ from pathlib import Path
 import pilotlight
 from pilotlight import project
 from pilotlight.events import Request, Response
-from pilotlight.local import openapi, pages
+from pilotlight.local import openapi, pages, saved_events
 from pilotlight.local.describe import Description
 from pilotlight.local.pages import PREFIX, Page
+from pilotlight.local.saved_events import SavedEvents
 from pilotlight.project import Function
 
 VIEWS = ("try", "live", "records", "cost", "reference")
@@ -44,13 +45,16 @@ class Playground:
     def __init__(self, descriptions: Mapping[str, Description]) -> None:
         self._descriptions = descriptions
         self._functions: Sequence[Function] = ()
+        self._events = SavedEvents()
 
     def show(self, functions: Sequence[Function]) -> None:
         self._functions = functions
+        self._events.show(functions)
 
     def pages(self) -> Iterator[Page]:
         yield "GET", "/openapi.json", self._openapi
         yield "GET", f"{PREFIX}functions", self._list
+        yield from self._events.pages()
 
     def _openapi(self, request: Request, parameters: Mapping[str, str]) -> Response:
         return pages.json(self._document())
@@ -81,6 +85,12 @@ class Playground:
             "hint": found.hint,
             "doc": found.schema.get("doc", ""),
             "input": found.schema.get("input"),
+            "output": found.schema.get("output"),
+            "raw": bool(found.schema.get("raw")),
+            "streams": function.streams,
+            "memory": function.memory,
+            "timeout": function.timeout,
             "event": project.saved_event(function),
+            "events": saved_events.names(function),
             "needs_key": function.api_key,
         }

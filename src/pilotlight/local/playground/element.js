@@ -22,7 +22,7 @@ export function button(text, onclick, properties = {}) {
 export function table(caption, columns, rows, foot) {
   const cell = (tag, column, content) => element(tag, { className: column.number ? "number" : "" }, content ?? "");
   const head = columns.map(column => element("th", { scope: "col", className: column.number ? "number" : "" }, column.name));
-  return element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": caption },
+  return element("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": caption },
     element("table", {},
       element("caption", {}, caption),
       element("thead", {}, element("tr", {}, head)),

@@ -12,7 +12,7 @@ const ms = value => value === null || value === undefined ? "–" : `${number(va
 export function view(main, signal) {
   const now = element("section", { "aria-label": "Functions and environments" });
   const charts = element("section", { "aria-label": "The last 15 minutes", className: "grid" });
-  const sums = element("section", { "aria-label": "By function" });
+  const sums = element("div");
   const said = element("div", { "aria-live": "polite" });
   const shown = { state: null, points: [], step: 5000, notice: text => said.replaceChildren(text ? bad(text) : "") };
   main.replaceChildren(
