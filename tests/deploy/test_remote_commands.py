@@ -2,9 +2,13 @@
 
 import http.client
 import json
+import re
+import signal
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import moto_aws
 import pytest
@@ -128,6 +132,27 @@ def test_records_of_a_deployed_service(aws: Aws, service: Path) -> None:
     assert (code, err) == (0, "")
     assert [json.loads(line)["primary_key"] for line in out.splitlines()] == ["key-2", "key-1"]
     assert json.loads(out.splitlines()[0])["input"] == {"text": "harbour"}
+    check_the_page(aws, service)
+
+
+def check_the_page(aws: Aws, service: Path) -> None:
+    with aws.start("records", "--ui", "--remote", "--stage", "beta", cwd=service) as process:
+        assert process.stdout is not None
+        said = re.fullmatch(r"Records of service at (\S+)/ \(Ctrl-C stops\)\n", process.stdout.readline())
+        assert said
+        records = f"{said[1]}/_pilotlight/records"
+        while not (state := read(f"{records}/tables")[0]).get("runs"):
+            time.sleep(0.05)
+        assert (state["is_remote"], state["error"], state["done"]) == (True, "", 2)
+        page = read(f"{records}/service/page")["rows"]
+        assert [(row["primary_key"], row["class"]) for row in page] == [("key-2", "positive"), ("key-1", "positive")]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def read(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
 
 
 def test_a_stack_without_records(aws: Aws, service: Path) -> None:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import RunningServer, write
-from pilotlight.function.runtime_client import Stream
 from pilotlight.function.metrics import Meter, Seen
+from pilotlight.function.runtime_client import Stream
 
 SEEN = Seen("id-1", "Root=1-5759e988-bd862e3fe1be46a994272793", 1_700_000_000.75, 0.25, True, 0.08, "", 200)
 

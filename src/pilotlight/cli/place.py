@@ -69,3 +69,13 @@ def records_table(service: Project, place: Place) -> str:
         )
     os.environ.update(session.variables())
     return str(Address("dynamodb", name, RECORD_KEY, expires=RECORD_EXPIRES))
+
+
+def local_records_table(service: Project) -> str:
+    """The URI of the table of records on this machine; of the one that was, where nothing is recorded any more."""
+    from pilotlight.local.tables import address
+    from pilotlight.settings import Table
+    from pilotlight.values import RECORD_EXPIRES, RECORD_KEY, RECORDS
+
+    usual = Table(RECORD_KEY, expires=RECORD_EXPIRES, table=f"{service.name}-{RECORDS}")
+    return str(address(service.root, RECORDS, service.tables.get(RECORDS, usual)))

@@ -11,6 +11,7 @@ from pilotlight.errors import UsageError
 from pilotlight.function import record_lines
 from pilotlight.function.record_lines import Reader
 from pilotlight.function.table import Item
+from pilotlight.measure.answer_class import is_error
 
 FIELDS = (  # of a record, in the order of exports
     *("primary_key", "createdAt", "function", "model", "route", "status", "error", "latency_ms", "cold"),
@@ -43,12 +44,6 @@ class Filter(NamedTuple):
 
     def _is_in(self, text: object) -> bool:
         return isinstance(text, str) and self.contains.casefold() in text.casefold()
-
-
-def is_error(record: Item) -> bool:
-    """Whether the function failed, or answered with a status of 400 or more."""
-    status = record.get("status")
-    return bool(record.get("error")) or (isinstance(status, int | float) and status >= 400)
 
 
 def moment(text: str, now: datetime) -> str:

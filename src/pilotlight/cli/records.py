@@ -1,8 +1,6 @@
 """`pilotlight records`: what functions were asked and what they answered."""
 
 import contextlib
-import csv
-import io
 import json
 import shutil
 import time
@@ -14,18 +12,18 @@ import click
 
 from pilotlight import project
 from pilotlight.cli import output
-from pilotlight.cli.place import Place, options, records_table, refuse_without
-from pilotlight.cli.record_filters import FIELDS, Filter, exported, is_error, moment, newest, read
+from pilotlight.cli.place import Place, local_records_table, options, records_table, refuse_without
+from pilotlight.cli.record_filters import Filter, moment, newest, read
+from pilotlight.cli.record_formats import HEAD, csv_line, json_line
 from pilotlight.errors import UsageError
 from pilotlight.function import items
 from pilotlight.function.table import Item, Table, connect_uri
 from pilotlight.local.records import Spool, spools
-from pilotlight.local.tables import address
+from pilotlight.measure.answer_class import is_error
 from pilotlight.project import Project
 from pilotlight.settings import FILE
-from pilotlight.settings import Table as TableSettings
 from pilotlight.settings_file import nearest
-from pilotlight.values import RECORD_EXPIRES, RECORD_KEY, RECORDS
+from pilotlight.values import RECORD_KEY, RECORDS
 
 _PAUSE = 1.0  # seconds between two looks for new records
 _BATCH = 500
@@ -74,6 +72,7 @@ def records() -> None:
         "pilotlight records --contains harbour --follow",
         "pilotlight records --format jsonl --limit 0 > records.jsonl",
         "pilotlight records --remote --stage beta --since 1d",
+        "pilotlight records --ui --remote --stage beta",
         "pilotlight records --table 'dynamodb://my-service-records?key=primary_key' --since 1d --format csv",
     ),
 )
@@ -90,6 +89,8 @@ def records() -> None:
     "--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True,
     help="A table for people, or all fields: as CSV, or one JSON object a line.",
 )  # fmt: skip
+@click.option("--ui", is_flag=True, help="Serve a page with charts, search and drift on 127.0.0.1, and print its URL.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the page.  [default: a free one]")
 @_table_option
 @_remote_option
 @options
@@ -104,6 +105,8 @@ def list_command(
     limit: int,
     follow: bool,
     form: str,
+    ui: bool,
+    port: int,
     uri: str | None,
     remote: bool,
     place: Place,
@@ -113,11 +116,15 @@ def list_command(
     The whole table is read, whatever is asked for: in DynamoDB every look, with --follow one a second, costs what its
     size costs. What was redacted or cut when it was recorded is not to be had.
     """
-    table, service = _open(folder, _uri(folder, uri, remote, place))
+    uri = _uri(folder, uri, remote, place)
+    table, service = _open(folder, uri)
     now = datetime.now(UTC)
     wanted = Filter(function, since and moment(since, now), until and moment(until, now), contains, errors, cold)
     if service is not None:
         _check_function(service, function)
+    if ui:
+        table.close()
+        return _show_page(service, uri or local_records_table(project.load(folder)), port, wanted)
     try:
         seen: set[str] = set()
         found = newest(_noted(filter(wanted.admits, table.scan()), seen), limit)
@@ -128,6 +135,13 @@ def list_command(
             _say_nothing(service)
     finally:
         table.close()
+
+
+def _show_page(service: Project | None, uri: str, port: int, wanted: Filter) -> None:
+    from pilotlight.cli import records_ui
+
+    name = service.name if service is not None else RECORDS
+    records_ui.show(uri, name, port, wanted)
 
 
 def _uri(folder: Path, uri: str | None, remote: bool, where: Place) -> str | None:
@@ -146,8 +160,7 @@ def _open(folder: Path, uri: str | None) -> tuple[Table, Project | None]:
     if uri is not None:
         return connect_uri(uri), project.load(folder) if (folder / FILE).exists() else None
     service = project.load(folder)
-    usual = TableSettings(RECORD_KEY, expires=RECORD_EXPIRES, table=f"{service.name}-{RECORDS}")
-    return connect_uri(str(address(service.root, RECORDS, service.tables.get(RECORDS, usual)))), service
+    return connect_uri(local_records_table(service)), service
 
 
 def _check_function(service: Project, name: str) -> None:
@@ -168,9 +181,9 @@ def _say_nothing(service: Project | None) -> None:
 def _show(found: Sequence[Item], form: str, follow: bool) -> None:
     """Show records, the newest first or, where others will come below them, last."""
     if form == "csv":
-        output.line(_csv(FIELDS))
+        output.line(HEAD)
     elif form == "table" and (found or follow):
-        output.line(click.style(_HEAD, bold=True))
+        output.line(click.style(_TITLES, bold=True))
     _print(found[::-1] if follow else found, form)
 
 
@@ -192,26 +205,15 @@ def _print(found: Iterable[Item], form: str) -> None:
     for record in found:
         match form:
             case "csv":
-                output.line(_csv(record.get(name, "") for name in FIELDS))
+                output.line(csv_line(record))
             case "jsonl":
-                output.line(json.dumps(exported(record), ensure_ascii=False, default=_as_text))
+                output.line(json_line(record))
             case _:
                 output.line(_row(record))
 
 
-def _csv(values: Iterable[object]) -> str:
-    text = io.StringIO()
-    shown = (str(value).lower() if isinstance(value, bool) else value for value in values)
-    csv.writer(text, lineterminator="").writerow(shown)
-    return text.getvalue()
-
-
-def _as_text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
 _WIDTHS = (19, 18, 6, 9, 4)
-_HEAD = (
+_TITLES = (
     " ".join(
         f"{name:{width}}"
         for name, width in zip(("TIME (UTC)", "FUNCTION", "STATUS", "MS", "COLD"), _WIDTHS, strict=True)

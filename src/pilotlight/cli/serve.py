@@ -12,15 +12,17 @@ import uvloop
 import pilotlight
 from pilotlight import project
 from pilotlight.cli import models, output
+from pilotlight.cli.place import local_records_table
+from pilotlight.cli.records_page import RecordsPages
 from pilotlight.errors import ProjectError
 from pilotlight.events import Request, Response
-from pilotlight.local import server
+from pilotlight.local import pages, server
 from pilotlight.local.describe import Description
 from pilotlight.local.host import LEVELS
 from pilotlight.local.isolation import Level
 from pilotlight.local.keys import Made
 from pilotlight.measure import cost
-from pilotlight.project import Function
+from pilotlight.project import Function, Project
 from pilotlight.usage import Usage
 
 _LONGEST_BODY = 1_000  # characters of a body that are shown
@@ -83,10 +85,12 @@ def serve(
     options = server.Options(folders or (Path("."),), host, port, memory or 0, reload, isolation, fork_server)
     log = output.Log()
     projects = models.prepare(server.load(options.folders))
+    records = RecordsPages(records_tables(projects, host))
     try:
         reporter = _json_reporter(log) if as_json else _text_reporter(log)
-        uvloop.run(server.serve(projects, options, reporter, billed, models.prepare))
+        uvloop.run(server.serve(projects, options, reporter, billed, models.prepare, records.pages()))
     finally:
+        records.close()
         log.flush()
     if not as_json:
         output.line("Stopped.")
@@ -102,6 +106,11 @@ def billed(usages: Sequence[Usage]) -> Mapping[str, object]:
         "per_million": [each._asdict() for each in bill.per_million],
         "notes": [*bill.notes, *_NOTES],
     }
+
+
+def records_tables(projects: Sequence[Project], host: str) -> dict[str, str]:
+    """The tables of records that the page shows, where nobody but this machine can ask for it."""
+    return {each.name: local_records_table(each) for each in projects} if pages.is_loopback(host) else {}
 
 
 def _text_reporter(log: output.Log) -> server.Reporter:

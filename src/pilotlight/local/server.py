@@ -13,7 +13,7 @@ import resource
 import socket
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +33,7 @@ from pilotlight.local.invoke_api import InvokeApi
 from pilotlight.local.isolation import Level
 from pilotlight.local.keys import KeyRing, Made
 from pilotlight.local.observed import Billed, Observed
-from pilotlight.local.pages import Pages, is_loopback
+from pilotlight.local.pages import Page, Pages, is_loopback
 from pilotlight.local.playground import VIEWS, Playground, shell
 from pilotlight.local.pool import Pool
 from pilotlight.local.web import Web, app
@@ -108,9 +108,16 @@ Prepare = Callable[[Sequence[Project]], Sequence[Project]]
 
 
 async def serve(
-    projects: Sequence[Project], options: Options, reporter: Reporter, billed: Billed, prepare: Prepare = list
+    projects: Sequence[Project],
+    options: Options,
+    reporter: Reporter,
+    billed: Billed,
+    prepare: Prepare = list,
+    more: Iterable[Page] = (),
 ) -> None:
-    """Serve them until SIGINT or SIGTERM, and after a reload what `prepare` makes of them. `billed` says what it costs.
+    """Serve them until SIGINT or SIGTERM, and after a reload what `prepare` makes of them; and `more` pages.
+
+    `billed` says what it costs.
 
     Raises UsageError before the first request is taken.
     """
@@ -119,7 +126,8 @@ async def serve(
     host = Host(options.isolation)
     try:
         level = await host.level()
-        await Server(projects, options._replace(isolation=level), reporter, host, billed, prepare).run(listener)
+        server = Server(projects, options._replace(isolation=level), reporter, host, billed, prepare, more)
+        await server.run(listener)
     finally:
         await host.close()
         listener.close()
@@ -136,7 +144,9 @@ class Server:
         host: Host,
         billed: Billed,
         prepare: Prepare,
+        more: Iterable[Page],
     ) -> None:
+        self._more = tuple(more)
         self._projects = list(projects)
         self._prepare = prepare
         self._options = options
@@ -167,7 +177,7 @@ class Server:
 
     async def run(self, listener: socket.socket) -> None:
         api = InvokeApi(self._pool, self._pool, self._events.accept)
-        own = [*shell(VIEWS), *self._playground.pages(), *self._observed.pages()]
+        own = [*shell(VIEWS), *self._playground.pages(), *self._observed.pages(), *self._more]
         pages = Pages(own, is_loopback(self._options.host))
         web = Web(app(self._gateway, api, pages, self._reporter.request))
         work = [web.beside(self._reap())]
