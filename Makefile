@@ -2,7 +2,7 @@ PORT ?= 8080
 PYTHON ?= python3
 PIP_FLAGS = --quiet --disable-pip-version-check
 
-.PHONY: serve test test-system check bench docs lock clean
+.PHONY: serve test test-system check bench docs site lock clean
 
 serve: .venv/installed  ## serve every example at 127.0.0.1:$(PORT)
 	.venv/bin/pilotlight serve examples/*/ --port $(PORT)
@@ -10,7 +10,7 @@ serve: .venv/installed  ## serve every example at 127.0.0.1:$(PORT)
 test: .venv-dev/installed  ## everything that needs nothing beyond pip
 	.venv-dev/bin/pytest -n auto
 
-test-system: .venv-train/installed tests/dynalite/installed tests/axe/installed  ## what needs system packages, those of .ci/run, and torch too
+test-system: .venv-train/installed tests/dynalite/installed tests/axe/installed site  ## what needs system packages, those of .ci/run, and torch too
 	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
 	.venv-train/bin/pytest -m system
 
@@ -37,6 +37,7 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/vision.py
 	.venv-train/bin/python benchmarks/cache.py
 	.venv-train/bin/python benchmarks/threads.py
+	.venv-train/bin/python benchmarks/playground.py
 	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
 	.venv-train/bin/python benchmarks/container_start.py
 	.venv-train/bin/python benchmarks/build.py
@@ -44,11 +45,14 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py
 
+site: .venv-docs/installed  ## the documentation as pages, in site/; a broken link fails
+	.venv-docs/bin/python docs/site.py
+
 lock: .venv-dev/installed  ## the newest versions that pyproject.toml admits
 	.venv-dev/bin/python requirements/lock.py
 
 clean:
-	rm -rf .venv .venv-dev .venv-train tests/*/node_modules tests/*/installed
+	rm -rf .venv .venv-dev .venv-train .venv-docs site tests/*/node_modules tests/*/installed
 
 # Serving needs no dependency of ONNX Runtime's Python module: only the library in its wheel is used.
 .venv/installed: requirements/serve.txt pyproject.toml
@@ -71,6 +75,11 @@ clean:
 	.venv-train/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/dev.txt
 	.venv-train/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/samples.txt
 	.venv-train/bin/pip install $(PIP_FLAGS) --constraint requirements/train.txt --editable '.[train]'
+	touch $@
+
+.venv-docs/installed: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/docs.txt
 	touch $@
 
 # A DynamoDB and axe for tests: npm's packages bring their binaries along, so none of their scripts is run.

@@ -1,6 +1,7 @@
 """Writes the pages under docs/ that come from the code. `make docs` runs it; a test fails when they differ."""
 
 import json
+import runpy
 from collections.abc import Iterator
 from inspect import cleandoc
 from pathlib import Path
@@ -65,6 +66,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "pilotlight.schema.json": json.dumps(settings.schema(), indent=2) + "\n",
         DOCS / "reference" / "settings.md": settings_page(settings.schema()),
         DOCS / "reference" / "cli.md": cli_page(cli),
+        **runpy.run_path(str(DOCS / "references.py"))["pages"](),
     }
 
 

@@ -14,6 +14,8 @@ PYPROJECT = HERE.parent / "pyproject.toml"
 EXPORTERS = HERE.parent / "src/pilotlight/optimize/exporters"
 SAMPLES = "aws-sam-cli==1.170.0\n"  # its wheel's sample events and emulator are used; none of its dependencies is
 
+SITE = "zensical>=0.0.70,<1\n"  # the generator of the documentation site
+
 # ONNX Runtime's Python module needs these; its library alone, which serving loads, needs none.
 UNUSED = ("numpy", "protobuf", "flatbuffers", "packaging")
 # Tokenizers asks the hub only for models by name, which serving never does.
@@ -62,6 +64,7 @@ if __name__ == "__main__":
         "check",
     )
     compile_lock("samples", "--generate-hashes", "--no-deps", source="-", text=SAMPLES)
+    compile_lock("docs", "--generate-hashes", source="-", text=SITE)
     compile_lock("train", "--extra", "train")  # used as constraints: a CPU build of torch needs none of CUDA
     for path in sorted(EXPORTERS.glob("*.toml")):
         lock_exporter(path)

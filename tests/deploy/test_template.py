@@ -537,9 +537,9 @@ def refused(folder: Path, toml: str, **sources: str) -> tuple[str, str]:
 
 
 def test_variables_with_those_of_pilotlight_fit(tmp_path: Path) -> None:
-    value = "x" * (limits.ENVIRONMENT_VARIABLES - len("TEXT"))
+    value = "x" * (limits.ENVIRONMENT_VARIABLES - len('{"TEXT":""}'))
     assert refused(tmp_path, f'[functions.qa]\nrecords = true\nenvironment = {{ TEXT = "{value}" }}\n') == (
-        "FOLDER/vision/pilotlight.toml: functions.qa.environment: with those of Pilotlight, they take 4190 bytes as "
+        "FOLDER/vision/pilotlight.toml: functions.qa.environment: with those of Pilotlight, they take 4183 bytes as "
         "JSON, and Lambda allows 4096",
         "move what is long into a file of the project",
     )
