@@ -19,7 +19,7 @@ import pytest
 from pilotlight import project
 from pilotlight.project import Project
 
-pytest_plugins = ["system_parts", "aws_sessions", "builds"]
+pytest_plugins = ["system_parts", "aws_sessions", "browsers", "builds"]
 
 MakeService = Callable[..., Project]
 

@@ -45,6 +45,7 @@ SHOWN = {
     "bytes ->": "a picture of a path",
     "fetching s3://my-models/en-zh: 5 files": "a log, of a fetch from S3",
     "scrape_configs:": "settings of Prometheus",
+    "fields RequestId": "a query of Logs Insights",
     "models/clothing/model.onnx, model.onnx.data": "a picture of a folder",
     "image.pixels(299, 299,": "parts of code",
     "film 0.75": "a file of the page, written by its commands",

@@ -3,39 +3,25 @@ answer is shown for what it is. Every view is without barriers, by axe's rules, 
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from conftest import RunningServer
 
 pytestmark = pytest.mark.system
-expect.set_options(timeout=60_000)  # ms, on a machine that does other work too
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ["captioning", "clothing", "minimal", "question_answering", "sentences", "translation"]
 FUNCTIONS = 12
 AXE = ROOT / "tests" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 USUAL = (
     "Failed to load resource: the server responded with a status of "  # Chromium's line about answers that are errors
 )
 VIEWS = ["try", "live", "records", "cost", "reference"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "Chromium is not installed: apt-get install chromium"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
