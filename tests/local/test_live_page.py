@@ -105,13 +105,13 @@ def test_charts_and_the_bill(page: Page, server: RunningServer) -> None:
         assert ask(server)[0] == 200
     figure = page.get_by_role("img", name=re.compile("^Requests a second. requests: last"))
     expect(figure).to_be_visible()  # when the step has ended
-    expect(page.get_by_role("row", name=re.compile("^service/echo 20 1 0 0 "))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("^service.echo 20 1 0 0 "))).to_be_visible()
     page.get_by_role("link", name="Cost").click()
     expect(page.get_by_role("heading", name="Cost")).to_be_visible()
     expect(page.locator(".total")).to_contain_text(re.compile(r"^\$0\.0000\d+ since \d\d:\d\d:\d\d$"))
-    requests = page.get_by_role("row", name=re.compile("^service/echo Requests 20 "))
+    requests = page.get_by_role("row", name=re.compile("^service.echo Requests 20 "))
     expect(requests).to_be_visible()
-    expect(page.get_by_role("region", name="Projected")).to_contain_text("A million requests like these")
+    expect(page.get_by_role("group", name="Projected")).to_contain_text("A million requests like these")
 
 
 def test_the_page_goes_on_when_the_server_is_back(page: Page, server: RunningServer) -> None:
