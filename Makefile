@@ -38,6 +38,7 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/cache.py
 	.venv-train/bin/python benchmarks/threads.py
 	.venv-train/bin/python benchmarks/playground.py
+	.venv-train/bin/python benchmarks/records_page.py
 	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
 	.venv-train/bin/python benchmarks/container_start.py
 	.venv-train/bin/python benchmarks/build.py
