@@ -109,20 +109,28 @@ def billed(usages: Sequence[Usage]) -> Mapping[str, object]:
 
 
 def records_tables(projects: Sequence[Project], host: str) -> dict[str, str]:
-    """The tables of records that the page shows, where nobody but this machine can ask for it."""
-    return {each.name: local_records_table(each) for each in projects} if pages.is_loopback(host) else {}
+    """The tables of records that the page shows, those of services that record first; none where others than this
+    machine could ask for them."""
+    ordered = sorted(projects, key=lambda each: not any(function.records for function in each.functions))
+    return {each.name: local_records_table(each) for each in ordered} if pages.is_loopback(host) else {}
 
 
 def _text_reporter(log: output.Log) -> server.Reporter:
     return server.Reporter(
         listening=_listening,
         function_log=lambda key, line: log.line(f"{_short(key)} | {line}"),
-        request=lambda request, response, seconds: log.line(_request(request, response, seconds)),
+        request=lambda request, response, seconds: _told(log, request, response, seconds),
         described=_described,
         reloaded=lambda services: log.line(f"Reloaded {', '.join(services)}."),
         refused=_refused,
         keys=_keys,
     )
+
+
+def _told(log: output.Log, request: Request, response: Response, seconds: float) -> None:
+    """Not of what the server's own page asks for by itself, every few seconds."""
+    if not request.path.startswith(pages.PREFIX) or response.status >= 500:
+        log.line(_request(request, response, seconds))
 
 
 def _short(key: str) -> str:
