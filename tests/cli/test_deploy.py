@@ -27,7 +27,7 @@ from pilotlight.bundle.blobs import digest_of
 from pilotlight.cli import cli
 from pilotlight.deploy import session
 from pilotlight.deploy.session import Session
-from pilotlight.errors import UsageError
+from pilotlight.errors import StackError, UsageError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OUTPUTS = shutil.ignore_patterns("locks", ".pilotlight")  # of builds that somebody has tried
@@ -370,6 +370,17 @@ def test_lost_data_needs_a_yes_of_its_own(
     assert "what is in it is lost" in done.out
     if arguments == ["--yes"]:
         assert "refused: RecordsTable: what is in it is lost: --allow-replace allows that" in done.err
+
+
+def test_a_zip_that_becomes_an_image_is_refused_before_anything_is_changed(script: Script, service: Path) -> None:
+    function = ("HelloFunction", "AWS::Lambda::Function")
+    created(script, change(function, "Modify", Replacement="True", PhysicalResourceId="service--hello"))
+    script.answer("delete_stack", {}, None)
+    with pytest.raises(StackError) as caught:
+        command("deploy", "--dir", str(service), "--yes", "--allow-replace")
+    script.done()
+    assert str(caught.value) == "changing service--hello: AWS makes no image of a zip, nor a zip of an image"
+    assert caught.value.hint == "rename the function's file, or keep `package` as it was; nothing was changed"
 
 
 def test_a_test_event_that_fails_is_told(

@@ -22,7 +22,7 @@ from pilotlight.deploy.session import Session
 from pilotlight.deploy.stack import Owner, Prepared, Talk
 from pilotlight.deploy.unit import Deployment, Unit
 from pilotlight.deploy.watch import State
-from pilotlight.errors import FunctionError, UsageError
+from pilotlight.errors import FunctionError, StackError, UsageError
 from pilotlight.optimize.environment import home
 from pilotlight.project import Function, Project
 from pilotlight.values import Artifact
@@ -187,7 +187,11 @@ def _answered(session: Session, prepared: Prepared, options: Options) -> bool:
 
 
 def _agreed(prepared: Prepared, options: Options) -> bool:
-    """Harm needs a yes of its own."""
+    """Harm needs a yes of its own. Raises `StackError` for what CloudFormation would only fail on."""
+    if failing := changes.impossible(prepared.changes):
+        names = ", ".join(each.physical_id or each.logical_id for each in failing)
+        hint = "rename the function's file, or keep `package` as it was; nothing was changed"
+        raise StackError(f"changing {names}: AWS makes no image of a zip, nor a zip of an image", hint)
     harm = changes.harmful(prepared.changes)
     if options.yes:
         if harm and not options.allow_replace:

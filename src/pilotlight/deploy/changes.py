@@ -49,6 +49,11 @@ def harmful(changes: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(change for change in changes if change.harm)
 
 
+def impossible(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Those that would only fail: a function has a fixed name, so CloudFormation cannot make another beside it."""
+    return tuple(each for each in changes if each.kind == "AWS::Lambda::Function" and each.action == "replace")
+
+
 def _change(found: Mapping[str, Any]) -> Change:
     action, kind, policy = found["Action"], found["ResourceType"], found.get("PolicyAction", "")
     replacement = found.get("Replacement", "False") if action == "Modify" else "False"
