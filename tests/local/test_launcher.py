@@ -107,7 +107,7 @@ def with_launcher(run: Run, main: Callable[[Launcher], Coroutine[Any, Any, None]
 def is_alive(pid: int) -> bool:
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between opening and reading
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
 

@@ -190,7 +190,13 @@ def test_the_page_and_its_data(client: httpx.Client) -> None:
         "hint": "",
         "doc": "One of the people.",
         "input": people["input"],
+        "output": {"type": "object", "additionalProperties": {}},
+        "raw": False,
+        "streams": False,
+        "memory": 1769,
+        "timeout": 30,
         "event": None,
+        "events": [],
         "needs_key": False,
     }
     assert people["input"]["properties"]["id"] == {"type": "integer"}
