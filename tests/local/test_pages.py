@@ -17,9 +17,11 @@ PAGES: list[Page] = [
 ]
 
 
-def ask(method: str, path: str, *headers: tuple[str, str], is_private: bool = True) -> tuple[int, object]:
+def ask(
+    method: str, path: str, *headers: tuple[str, str], is_private: bool = True, client: str = "127.0.0.1"
+) -> tuple[int, object]:
     async def answered() -> Response | Streamed:
-        return await Pages(PAGES, is_private).answer(Request(method, path, headers=headers))
+        return await Pages(PAGES, is_private).answer(Request(method, path, headers=headers, source_ip=client))
 
     answer = asyncio.run(answered())
     assert isinstance(answer, Response)
@@ -86,6 +88,15 @@ def test_a_server_for_other_machines_has_other_names() -> None:
     assert (
         ask("POST", "/_pilotlight/things/1/kill", ("host", "gpu-box"), ("origin", "http://x"), is_private=False)[0]
         == 403
+    )
+
+
+def test_another_machine_looks_and_changes_nothing() -> None:
+    box = ("host", "gpu-box:8080")
+    assert ask("GET", "/_pilotlight/things", box, is_private=False, client="10.0.0.7") == (200, ["a"])
+    assert ask("POST", "/_pilotlight/things/1/kill", box, is_private=False, client="10.0.0.7") == (
+        403,
+        {"message": "only this machine may ask for that"},
     )
 
 

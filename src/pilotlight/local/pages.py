@@ -1,8 +1,9 @@
 """The pages that the server has of its own: which handler a request is for, and whether its sender may ask.
 
-Some show what was recorded, some stop processes. So what another site's page sends is refused, by the headers that
-browsers send and pages cannot change [fetch], and on a loopback address a name that is none of this machine, by which a
-site could make itself the page's own (DNS rebinding). Source: [fetch] www.w3.org/TR/fetch-metadata/.
+Some show what was recorded, some stop processes or write files. So what another machine sends to change something is
+refused, and what another site's page sends, by the headers that browsers send and pages cannot change [fetch]; on a
+loopback address also a name that is none of this machine, by which a site could make itself the page's own (DNS
+rebinding). Source: [fetch] www.w3.org/TR/fetch-metadata/.
 """
 
 import ipaddress
@@ -63,9 +64,11 @@ def refusal(request: Request, is_private: bool) -> str:
     host = request.header("host")
     if is_private and not _is_local(host):
         return f"{host!r} is not a name of this machine: open the page by 127.0.0.1 or localhost"
-    if request.method not in _READS and _is_foreign(request, host):
-        return "only the server's own pages may ask for that"
-    return ""
+    if request.method in _READS:
+        return ""
+    if not is_loopback(request.source_ip):
+        return "only this machine may ask for that"
+    return "only the server's own pages may ask for that" if _is_foreign(request, host) else ""
 
 
 def _is_foreign(request: Request, host: str) -> bool:
