@@ -22,7 +22,7 @@ FOLDERS = (".ci", "benchmarks", "docs", "examples", "requirements", "src", "test
 FILES = [
     path
     for path in (*ROOT.glob("*"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*")))
-    if path.is_file() and not {"__pycache__", "node_modules"} & {*path.parts}
+    if path.is_file() and not {"__pycache__", "node_modules", ".pilotlight"} & {*path.parts}
 ]
 PAGES = sorted(path for path in FILES if path.suffix == ".md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import generate_unicode
 import pytest
+from _pytest.mark import ParameterSet
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -180,7 +181,13 @@ def test_the_tables_are_what_the_library_does() -> None:
     assert generate_unicode.TARGET.read_text(encoding="utf-8") == generate_unicode.source()
 
 
-@pytest.mark.parametrize("plane", PLANES, ids=lambda plane: f"{plane[0]:x}")
+def _plane(codes: range) -> ParameterSet:
+    """Those in which Unicode has no character are looked through with the slow tests."""
+    is_empty = 0x40000 <= codes[0] < 0xE0000
+    return pytest.param(codes, id=f"{codes[0]:x}", marks=[pytest.mark.system] if is_empty else [])
+
+
+@pytest.mark.parametrize("plane", [_plane(each) for each in PLANES])
 @pytest.mark.parametrize("options", [UNCASED, CASED], ids=str)
 def test_every_code_point(plane: range, options: Options) -> None:
     """Alone, between letters, twice, and before an accent; sixteen in a text, apart."""

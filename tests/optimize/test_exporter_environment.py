@@ -75,6 +75,7 @@ def test_another_lock_is_another_environment(wanted: Specification) -> None:
     assert len({wanted.key, replace(wanted, lock="").key, replace(wanted, unhashed="wick==1.1").key}) == 3
 
 
+@pytest.mark.system  # for its time
 def test_a_broken_off_install_leaves_nothing(wanted: Specification, tmp_path: Path) -> None:
     forged = replace(wanted, lock=f"lamp==1.0 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(PilotlightError) as caught:
@@ -85,12 +86,14 @@ def test_a_broken_off_install_leaves_nothing(wanted: Specification, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["lamps.lock"]
 
 
+@pytest.mark.system  # for its time
 def test_what_a_killed_process_left_is_removed(wanted: Specification, tmp_path: Path) -> None:
     (tmp_path / ".lamps-left").mkdir()
     environment.make(replace(wanted, lock="", unhashed=""), tmp_path, Progress())
     assert not (tmp_path / ".lamps-left").exists()
 
 
+@pytest.mark.system  # for its time
 def test_an_environment_whose_python_is_gone_is_made_anew(wanted: Specification, tmp_path: Path) -> None:
     bare = replace(wanted, lock="", unhashed="")
     python = environment.make(bare, tmp_path, Progress())
