@@ -3,6 +3,7 @@
 import collections
 import collections.abc
 from collections.abc import Callable, Mapping
+from typing import Any
 from unittest import mock
 
 from resolved import ACCOUNT, resolved
@@ -19,7 +20,11 @@ with mock.patch.multiple(  # principalmapper 1.1.5 looks for them where Python h
 
 def role(deployment: Deployment, name: str = "QaRole") -> Callable[..., bool]:
     """Whether that role may do an action with a resource, under conditions."""
-    made = template(deployment)
+    return allows(template(deployment), name)
+
+
+def allows(made: Mapping[str, Any], name: str) -> Callable[..., bool]:
+    """The same of a template."""
     properties = resolved(made, made["Resources"][name]["Properties"])
     arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
     policies = [Policy(arn, each["PolicyName"], each["PolicyDocument"]) for each in properties["Policies"]]
