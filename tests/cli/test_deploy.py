@@ -383,6 +383,33 @@ def test_a_zip_that_becomes_an_image_is_refused_before_anything_is_changed(scrip
     assert caught.value.hint == "rename the function's file, or keep `package` as it was; nothing was changed"
 
 
+def test_a_table_with_another_key_is_refused_before_anything_is_changed(script: Script, service: Path) -> None:
+    details = [{"Target": {"Attribute": "Properties", "Name": "KeySchema"}}]
+    table = ("WordsTable", "AWS::DynamoDB::Table")
+    created(script, change(table, "Modify", Replacement="True", PhysicalResourceId="service-words", Details=details))
+    script.answer("delete_stack", {}, None)
+    with pytest.raises(StackError, match="changing service-words: a table's key stays what it is") as caught:
+        command("deploy", "--dir", str(service), "--yes", "--allow-replace")
+    script.done()
+    assert caught.value.hint.endswith("or keep its `key`; nothing was changed")
+
+
+def test_an_image_that_would_become_a_zip_is_refused_before_anything_is_sent(
+    script: Script, service: Path, aws: Session
+) -> None:
+    from botocore.stub import Stubber
+
+    with Stubber(aws.client("lambda")) as stub:
+        asked = {"FunctionName": "service--hello"}
+        stub.add_response("get_function_configuration", {"PackageType": "Image"}, asked)
+        with pytest.raises(StackError) as caught:
+            command("deploy", "--dir", str(service), "--yes", "--allow-replace")
+        stub.assert_no_pending_responses()
+    script.done()
+    assert str(caught.value) == "changing service--hello: AWS makes no zip of an image; nothing was sent"
+    assert aws.client("s3").list_buckets()["Buckets"] == []
+
+
 def test_a_test_event_that_fails_is_told(
     script: Script, service: Path, front: str, versions: Callable[..., None]
 ) -> None:

@@ -44,6 +44,7 @@ MODES = {
     "stage": Mode("", stage="beta"),
     "called by the Invoke API alone": Mode("[functions.qa]\nroute = []\n"),
     "arm64": Mode('[build]\narchitecture = "arm64"\n'),
+    "arm64 image": Mode('[build]\narchitecture = "arm64"\n', kind="image"),
     "large": Mode("[defaults]\nmemory = 10240\ntimeout = 900\ntmp = 10240\nconcurrency = 7\n"),
     "events": Mode("[defaults]\nretries = 0\nmax_event_age = 60\n"),
     "several functions": Mode("", {"qa": HANDLER, "kim_cnn": HANDLER, "textgen": STREAM}),
@@ -92,6 +93,7 @@ MODES = {
     "url with cors": Mode(_CORS + '[defaults]\nfront = "url"\n'),
     # tables, inputs, models
     "records": Mode("[defaults]\nrecords = true\n[records]\ndays = 30\n", stage="beta"),
+    "records without a stage": Mode("[defaults]\nrecords = true\n"),
     "records that are kept": Mode("[tables.records]\nkeep = true\n[defaults]\nrecords = true\n"),
     "tables": Mode(
         """
@@ -110,6 +112,8 @@ MODES = {
         """,
         stage="beta",
     ),
+    "table": Mode('[tables.words]\nkey = "word"\n[functions.qa]\ntables = ["words"]\n'),
+    "table with another key": Mode('[tables.words]\nkey = "id"\n[functions.qa]\ntables = ["words"]\n'),
     "buckets": Mode('[inputs]\nbuckets = ["uploads", "more.uploads"]\n'),
     "model in S3": Mode('[functions.qa]\nmodel = "s3://models-2026/qa/v1"\n'),
     "model on the hub": Mode('[functions.qa]\nmodels = { en = "hf://org/name" }\n', models={"hf://org/name": MIRRORED}),

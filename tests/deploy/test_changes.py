@@ -98,3 +98,22 @@ def test_what_hurts_comes_first() -> None:
     found = read(change(FUNCTION, "Modify"), change(VERSION, "Add"), change(TABLE, "Remove", PolicyAction="Delete"))
     assert [each.logical_id for each in found] == ["RecordsTable", "QaFunction", "QaVersion1a2b3c4d"]
     assert [each.logical_id for each in changes.harmful(found)] == ["RecordsTable"]
+
+
+def replaced(of: tuple[str, str], *properties: str) -> Change:
+    details = [{"Target": {"Attribute": "Properties", "Name": name}} for name in properties]
+    [found] = read(change(of, "Modify", Replacement="True", Details=details))
+    return found
+
+
+def test_what_keeps_a_fixed_name_cannot_be_replaced() -> None:
+    packed, keyed = replaced(FUNCTION, "PackageType", "Code"), replaced(TABLE, "KeySchema")
+    assert changes.impossible([packed, keyed]) == (packed, keyed)
+    assert {each.kind for each in (packed, keyed)} == changes.WHY_NOT.keys()
+
+
+def test_what_gets_another_name_can_be_replaced() -> None:
+    """As where a file's _ becomes a -, or a table is given another name with its other key."""
+    named = replaced(FUNCTION, "FunctionName", "PackageType")
+    assert (named.harm, named.note) == ("breaks clients", "its name changes")
+    assert changes.impossible([named, replaced(TABLE, "TableName", "KeySchema"), replaced(API, "Body")]) == ()

@@ -17,7 +17,7 @@ from pilotlight.cli import build_steps, models, progress
 from pilotlight.cli import deploy_output as shown
 from pilotlight.cli.build import OUT
 from pilotlight.cli.place import Place
-from pilotlight.deploy import bootstrap, changes, live, mirror, names, prune, stack, template, uploads
+from pilotlight.deploy import bootstrap, changes, live, mirror, names, packed, prune, stack, template, uploads
 from pilotlight.deploy.session import Session
 from pilotlight.deploy.stack import Owner, Prepared, Talk
 from pilotlight.deploy.unit import Deployment, Unit
@@ -124,7 +124,8 @@ def _artifact(out: Path, function: Function) -> Artifact:
 
 
 def _send(session: Session, deployment: Deployment, found: Models) -> None:
-    """Have all that the template names in the account."""
+    """Have all that the template names in the account. Raises `StackError`, too, before anything is sent in vain."""
+    packed.check(session, deployment)
     service, bucket = deployment.project.name, names.bucket(session.account, session.region)
     with progress.shown() as told:
         if bootstrap.bucket(session, bucket):
@@ -188,10 +189,9 @@ def _answered(session: Session, prepared: Prepared, options: Options) -> bool:
 
 def _agreed(prepared: Prepared, options: Options) -> bool:
     """Harm needs a yes of its own. Raises `StackError` for what CloudFormation would only fail on."""
-    if failing := changes.impossible(prepared.changes):
-        names = ", ".join(each.physical_id or each.logical_id for each in failing)
-        hint = "rename the function's file, or keep `package` as it was; nothing was changed"
-        raise StackError(f"changing {names}: AWS makes no image of a zip, nor a zip of an image", hint)
+    for each in changes.impossible(prepared.changes):
+        reason, hint = changes.WHY_NOT[each.kind]
+        raise StackError(f"changing {each.physical_id or each.logical_id}: {reason}", f"{hint}; nothing was changed")
     harm = changes.harmful(prepared.changes)
     if options.yes:
         if harm and not options.allow_replace:

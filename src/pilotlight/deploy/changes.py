@@ -18,6 +18,19 @@ _ADDRESSES = {
     "AWS::Lambda::Function": "AWS makes no image of a zip, nor a zip of an image: rename the function's file",
     "AWS::Lambda::Alias": "its name changes",
 }
+# What has a fixed name is not replaced while it keeps that: CloudFormation makes the new one before the old one goes
+_NAMED = {"AWS::Lambda::Function": "FunctionName", "AWS::DynamoDB::Table": "TableName"}
+WHY_NOT = {
+    "AWS::Lambda::Function": (
+        "AWS makes no image of a zip, nor a zip of an image",
+        "rename the function's file, or keep `package` as it was",
+    ),
+    "AWS::DynamoDB::Table": (
+        "a table's key stays what it is",
+        "give the table another name by `table`, which makes a new one, empty, or keep its `key`",
+    ),
+}
+"""Of each kind that `impossible` finds: the reason, and what helps."""
 _PLANNED = "AWS::ApiGateway::UsagePlanKey"
 _WORDS = {"Add": "add", "Modify": "change", "Remove": "remove", "Import": "take over", "Dynamic": "depends"}
 
@@ -50,21 +63,28 @@ def harmful(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def impossible(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """Those that would only fail: a function has a fixed name, so CloudFormation cannot make another beside it."""
-    return tuple(each for each in changes if each.kind == "AWS::Lambda::Function" and each.action == "replace")
+    """Those that would only fail: another of that name beside it. Where the name changes as well there is no other."""
+    return tuple(each for each in changes if each.action == "replace" and _keeps_its_name(each))
+
+
+def _keeps_its_name(change: Change) -> bool:
+    return change.kind in _NAMED and _NAMED[change.kind] not in change.properties
 
 
 def _change(found: Mapping[str, Any]) -> Change:
     action, kind, policy = found["Action"], found["ResourceType"], found.get("PolicyAction", "")
     replacement = found.get("Replacement", "False") if action == "Modify" else "False"
     word = {"True": "replace", "Conditional": "replace?"}.get(replacement, _WORDS.get(action, action.lower()))
+    properties = _properties(found.get("Details", ()))
     harm, note = _harm(word, kind, policy)
+    if kind == "AWS::Lambda::Function" and _NAMED[kind] in properties and word != "remove":
+        note = "its name changes"
     return Change(
         action=word,
         logical_id=found["LogicalResourceId"],
         kind=kind,
         physical_id=found.get("PhysicalResourceId", ""),
-        properties=_properties(found.get("Details", ())),
+        properties=properties,
         harm=harm,
         note=note,
     )
