@@ -448,6 +448,26 @@ def test_status(script: Script, service: Path, aws: Session) -> None:
     )
 
 
+def test_status_says_what_an_update_has_left(script: Script, service: Path, aws: Session) -> None:
+    state(script, "service", "UPDATE_COMPLETE")
+    found = [
+        event(4, STACK, "UPDATE_COMPLETE"),
+        event(3, ("Vpc", "AWS::EC2::VPC"), "DELETE_FAILED", "The vpc has dependencies and cannot be deleted."),
+        event(2, STACK, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
+        event(1, STACK, "UPDATE_IN_PROGRESS"),
+    ]
+    script.answer("describe_stack_events", {"StackEvents": found})
+    from botocore.stub import Stubber
+
+    with Stubber(aws.client("lambda")) as stub:
+        stub.add_client_error("get_alias", "ResourceNotFoundException", "no", 404)
+        done = command("status", "--dir", str(service))
+    script.done()
+    assert done.code == 0
+    assert "  these could not be deleted, and are in no stack now:\n  Vpc " in done.out
+    assert "aws ec2 delete-vpc --vpc-id " in done.out
+
+
 def test_status_of_nothing(script: Script, service: Path) -> None:
     script.no_stack("service")
     done = command("status", "--dir", str(service))

@@ -424,6 +424,42 @@ def test_a_stack_that_names_no_resource(script: Script) -> None:
         stack.execute(script.session, UPDATES, Told().talk)
 
 
+GROUP = ("FunctionsSecurityGroup", "AWS::EC2::SecurityGroup")
+SUBNET = ("SubnetA", "AWS::EC2::Subnet")
+CLEANING = event(STACK, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+IN_USE = "resource sg-1 has a dependent object (Service: Ec2, Status Code: 400, Request ID: 1)"
+LEFT = [
+    "these could not be deleted, and are in no stack now:",
+    "FunctionsSecurityGroup qa-beta--FunctionsSecurityGroup (AWS::EC2::SecurityGroup): resource sg-1 has a dependent "
+    "object: aws ec2 delete-security-group --group-id qa-beta--FunctionsSecurityGroup --region eu-west-1",
+    "Lambda gives network interfaces back within 20 to 40 minutes: these commands work after that",
+]
+
+
+def test_what_an_update_could_not_delete_is_told(script: Script) -> None:
+    """As where `[cache] folder` is taken out. The subnet goes when it is tried again."""
+    script.events()
+    script.execute()
+    script.poll("UPDATE_IN_PROGRESS", event(STACK, "UPDATE_IN_PROGRESS"), event(FUNCTION, "UPDATE_COMPLETE"))
+    failed = (event(GROUP, "DELETE_FAILED", IN_USE), event(SUBNET, "DELETE_FAILED", "it has dependencies"))
+    script.poll("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", CLEANING, *failed)
+    script.poll("UPDATE_COMPLETE", event(SUBNET, "DELETE_COMPLETE"), event(STACK, "UPDATE_COMPLETE"))
+    told = Told()
+    assert stack.execute(script.session, UPDATES, told.talk).status == "UPDATE_COMPLETE"
+    script.done()
+    assert told.said == LEFT
+
+
+def test_what_an_update_that_was_left_alone_could_not_delete_is_told(script: Script) -> None:
+    script.stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+    script.events(event(STACK, "UPDATE_IN_PROGRESS"), CLEANING, event(GROUP, "DELETE_FAILED", IN_USE))
+    script.poll("UPDATE_COMPLETE", event(STACK, "UPDATE_COMPLETE"))
+    to_update(script)
+    told = Told()
+    assert prepare(script, told)
+    assert told.said[1:] == LEFT
+
+
 def test_an_execution_whose_answer_was_lost(script: Script) -> None:
     """boto3 asks once more, and what was begun is under way."""
     script.events()

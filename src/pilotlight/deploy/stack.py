@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pilotlight.deploy import changes, failures, watch
+from pilotlight.deploy import changes, failures, leftovers, watch
 from pilotlight.deploy.changes import Change
 from pilotlight.deploy.session import Session, asking, says
 from pilotlight.deploy.watch import Event, State
@@ -123,10 +123,16 @@ def joined(session: Session, name: str, state: State, talk: Talk) -> State:
     for event in before:
         talk.event(event)
     state, after = watch.follow(session, state.id, before[-1].id if before else "", talk.event, talk.sleep)
+    _tell_leftovers(session, [*before, *after], talk)
     failure = failures.first([*before, *after])
     if failure and state.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"):
         talk.say(f"that ended as {state.status}: {failure}")
     return state
+
+
+def _tell_leftovers(session: Session, events: Sequence[Event], talk: Talk) -> None:
+    for line in leftovers.said(leftovers.of(events, session.options)):
+        talk.say(line)
 
 
 def _removed(session: Session, name: str, state: State, talk: Talk) -> State:
@@ -295,6 +301,7 @@ def execute(session: Session, prepared: Prepared, talk: Talk) -> State:
         if not says(error, "InvalidChangeSetStatus", "EXECUTE_"):  # an answer was lost, and boto3 asked once more
             raise
     state, events = watch.follow(session, prepared.stack_id, after, talk.event, talk.sleep)
+    _tell_leftovers(session, events, talk)
     if state.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         raise failed("creating" if prepared.creates else "updating", prepared.name, state, events)
     return state
