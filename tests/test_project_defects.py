@@ -46,6 +46,15 @@ REFUSED = {
         "{folder}/pilotlight.toml: deploy.tags.aws:team: this is no name for a tag",
         "letters, digits, spaces and _ . : / = + - @, 128 at most; aws: and pilotlight: at its beginning are taken",
     ),
+    "tags-that-differ-in-case": (
+        "{folder}/pilotlight.toml: deploy.tags.Team: it differs from team in case alone, and roles take one of them",
+        "leave one of the two out, or give it another name",
+    ),
+    "tag-of-ours-in-capitals": (
+        "{folder}/pilotlight.toml: deploy.tags.Pilotlight:Service: it differs from pilotlight:service in case alone, "
+        "and roles take one of them",
+        "leave one of the two out, or give it another name",
+    ),
     "rollout-misspelt": (
         '{folder}/pilotlight.toml: deploy.rollout: expected one of all-at-once, canary, linear, got "canari"',
         "did you mean 'canary'?",

@@ -55,6 +55,7 @@ _VARIABLE_FORM = "letters, digits and _, a letter first, two characters at least
 _TABLE_NAME_LENGTH = 40
 _TABLE_FORM = f"lower-case letters, digits and single dashes, a letter first, {_TABLE_NAME_LENGTH} characters at most"
 _TAG_FORM = "letters, digits, spaces and _ . : / = + - @, 128 at most; aws: and pilotlight: at its beginning are taken"
+_TAGS = ("pilotlight:service", "pilotlight:stage")  # which everything has
 _TAG_VALUE_FORM = "letters, digits, spaces and _ . : / = + - @, 256 at most"
 _TABLE_OF_RECORDS = {"key": RECORD_KEY, "expires": RECORD_EXPIRES}
 _MODEL_HINT = 'put the model into the project and give its path from there, such as "models/qa", or its URI'
@@ -163,11 +164,16 @@ def _check_table(file: Path, name: str, table: object) -> None:
 
 
 def _check_tags(file: Path, tags: Mapping[str, object]) -> None:
+    """Keys of a role's tags differ in more than case: docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html."""
+    taken = {name: name for name in _TAGS}
     for name, value in tags.items():
         if not re.search(TAG, name):
             refuse(file, f"deploy.tags.{name}", "this is no name for a tag", _TAG_FORM)
         if isinstance(value, str) and not re.search(TAG_VALUE, value):
             refuse(file, f"deploy.tags.{name}", f"{toml(value)} is no value of a tag", _TAG_VALUE_FORM)
+        if taken.setdefault(name.lower(), name) != name:
+            reason = f"it differs from {taken[name.lower()]} in case alone, and roles take one of them"
+            refuse(file, f"deploy.tags.{name}", reason, "leave one of the two out, or give it another name")
 
 
 def _check_inputs(file: Path, inputs: Inputs) -> None:

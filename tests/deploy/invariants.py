@@ -201,6 +201,9 @@ def _tags(template: Template) -> Iterator[str]:
         tagging = schema.get("tagging", {"taggable": schema.get("taggable", True)})
         where = str(tagging.get("tagProperty", "/properties/Tags")).rpartition("/")[2]
         given = json.dumps(each.get("Properties", {}).get(where, ""))
+        tags = each.get("Properties", {}).get(where, ())
+        keys = [tag["Key"] for tag in tags if isinstance(tag, dict)]
+        yield from (f"{name} has the tag {key} twice" for key in {key for key in keys if keys.count(key) > 1})
         if where in schema["properties"] and tagging.get("taggable") and "pilotlight:service" not in given:
             yield f"{name} ({each['Type']}) has no tag"
 

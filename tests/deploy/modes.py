@@ -118,6 +118,7 @@ MODES = {
     "model in S3": Mode('[functions.qa]\nmodel = "s3://models-2026/qa/v1"\n'),
     "model on the hub": Mode('[functions.qa]\nmodels = { en = "hf://org/name" }\n', models={"hf://org/name": MIRRORED}),
     "EFS": Mode(_EFS, models={"hf://org/name": MIRRORED}),
+    "EFS with a name of its own": Mode('[deploy]\ntags = { Name = "vision models" }\n' + _EFS),
     "EFS and NAT": Mode(_EFS + "[network]\nnat = true\n", {"qa": HANDLER, "page": HANDLER}, kind="image"),
     # how it runs and is watched
     "snapstart": Mode("[defaults]\nsnapstart = true\n"),

@@ -68,6 +68,18 @@ SAID = [
         "mounted",
     ),
     (
+        LAMBDA,
+        "The provided subnets contain availability zone Lambda doesn't support. Please use a different set of subnets.",
+        "another region",
+    ),
+    (
+        "AWS::EC2::Subnet",
+        "Value (us-east-1b) for parameter availabilityZone is invalid. Subnets can currently only be created in the "
+        "following availability zones: us-east-1d, us-east-1e, us-east-1a, us-east-1c.",
+        "another region",
+    ),
+    ("AWS::EFS::MountTarget", "Request failed (Service: Efs, Error Code: UnsupportedAvailabilityZone)", "of EFS"),
+    (
         "AWS::ApiGateway::Stage",
         "CloudWatch Logs role ARN must be set in account settings to enable logging",
         "role of the account",

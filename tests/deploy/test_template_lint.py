@@ -159,6 +159,7 @@ PLANTED: dict[str, tuple[str, str, Callable[[dict[str, Any]], object]]] = {
     ),
     "logs of another": ("nothing set", "logs", lambda made: of(made, "QaLogs").update(LogGroupName="/aws/lambda/qa")),
     "a region": ("nothing set", "account", lambda made: of(made, "QaFunction")["Code"].update(S3Bucket="a-us-east-1")),
+    "a tag twice": ("nothing set", "tags", lambda made: of(made, "QaRole")["Tags"].extend(of(made, "QaRole")["Tags"])),
     "no tag": ("nothing set", "tags", lambda made: of(made, "HttpApi").pop("Tags")),
 }
 

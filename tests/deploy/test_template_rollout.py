@@ -1,5 +1,6 @@
 """Rollouts in steps in whole templates: who moves requests, what stops it, in which order all that is made."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,16 @@ def properties(made: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
+def rollout_alarm(made: dict[str, Any], function: str) -> str:
+    [found] = [name for name in made["Resources"] if re.fullmatch(f"{function}Version[0-9a-f]{{8}}RolloutAlarm", name)]
+    return found
+
+
 def test_all_at_once_takes_no_codedeploy(tmp_path: Path) -> None:
     made = whole(deployment(tmp_path, ""))
     assert not [each for each in made["Resources"].values() if "CodeDeploy" in each["Type"]]
     assert "UpdatePolicy" not in made["Resources"]["ShowAlias"]
-    assert "ShowRolloutAlarm" not in made["Resources"]
+    assert not [name for name in made["Resources"] if "Rollout" in name]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,7 @@ def test_steps(tmp_path: Path, how: str, configuration: str) -> None:
     assert group["DeploymentConfigName"] == configuration
     assert group["DeploymentStyle"] == {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"}
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-    assert group["AlarmConfiguration"] == {"Enabled": True, "Alarms": [{"Name": {"Ref": "ShowRolloutAlarm"}}]}
+    assert group["AlarmConfiguration"] == {"Enabled": True, "Alarms": [{"Name": {"Ref": rollout_alarm(made, "Show")}}]}
     assert made["Resources"]["ShowAlias"]["UpdatePolicy"] == {
         "CodeDeployLambdaAliasUpdate": {
             "ApplicationName": {"Ref": "RolloutApplication"},
@@ -57,7 +63,7 @@ def test_steps(tmp_path: Path, how: str, configuration: str) -> None:
 def test_only_errors_of_the_new_version_bring_the_old_one_back(tmp_path: Path) -> None:
     made = whole(deployment(tmp_path, steps("canary"), stage="beta"))
     [version] = of_kind(made, "Lambda::Version")
-    alarm = properties(made, "ShowRolloutAlarm")
+    alarm = properties(made, rollout_alarm(made, "Show"))
     assert (alarm["MetricName"], alarm["Dimensions"]) == (
         "Errors",
         [
@@ -72,14 +78,30 @@ def test_only_errors_of_the_new_version_bring_the_old_one_back(tmp_path: Path) -
 def test_the_alarm_is_there_before_the_alias_moves(tmp_path: Path) -> None:
     made = whole(deployment(tmp_path, steps("linear")))
     [version] = of_kind(made, "Lambda::Version")
-    assert {"ShowRolloutAlarm", "ShowRolloutGroup", "RolloutRole", version} <= needs(made, "ShowAlias")
-    assert "ShowAlias" not in needs(made, "ShowRolloutAlarm")
-    assert version in direct(made, "ShowRolloutAlarm")
+    alarm = rollout_alarm(made, "Show")
+    assert {alarm, "ShowRolloutGroup", "RolloutRole", version} <= needs(made, "ShowAlias")
+    assert "ShowAlias" not in needs(made, alarm)
+    assert version in direct(made, alarm)
+
+
+def test_an_alarm_that_is_on_stops_no_later_version(tmp_path: Path) -> None:
+    """A changed alarm keeps its state, so each version has another one; what is no version has the same."""
+    first, second, third = (
+        whole(deployment(tmp_path / name, f"{steps('canary')}{more}"))
+        for name, more in (
+            ("first", ""),
+            ("second", "[defaults]\nmemory = 2048\n"),
+            ("third", "[defaults]\nconcurrency = 7\n"),
+        )
+    )
+    assert rollout_alarm(first, "Show") != rollout_alarm(second, "Show")
+    assert rollout_alarm(first, "Show") == rollout_alarm(third, "Show")
+    assert rollout_alarm(first, "Show") not in second["Resources"]
 
 
 def test_there_is_such_an_alarm_without_those_for_people(tmp_path: Path) -> None:
     made = whole(deployment(tmp_path, f"{steps('canary')}deploy.alarms = false\n"))
-    assert [*of_kind(made, "CloudWatch::Alarm")] == ["ShowRolloutAlarm"]
+    assert [*of_kind(made, "CloudWatch::Alarm")] == [rollout_alarm(made, "Show")]
 
 
 def test_codedeploy_moves_these_aliases_and_does_nothing_else(tmp_path: Path) -> None:

@@ -84,6 +84,14 @@ _REMEDIES = tuple(
             "the file system could not be mounted yet: deploy again; its security group must admit port 2049",
         ),
         (
+            "Lambda|EFS|EC2",
+            r"(?i)availability ?zones?.*(doesn.t|does not|not) support|unsupported ?availability ?zone|"
+            r"subnets can currently only be created in the following availability zones",
+            "one of the first two zones that the region has for this account does not serve Lambda, EFS or new "
+            "subnets, and none can be chosen: deploy to another region, or keep models out of EFS: take folder out of "
+            "[cache]",
+        ),
+        (
             "ApiGateway",
             r"(?i)CloudWatch Logs role ARN must be set",
             "REST APIs log by a role of the account: set one in API Gateway's settings of this region",

@@ -62,7 +62,7 @@ def _of(deployment: Deployment, unit: Unit) -> dict[str, Resource]:
         version: resource("Lambda::Version", FunctionName=ref(f"{unit.id}Function")),
         f"{unit.id}Alias": _alias(deployment, unit, version),
         f"{unit.id}Events": _events(unit),
-        **rollout.alarm(deployment, unit, version),
+        **rollout.of_version(deployment, unit, version),
     }
 
 

@@ -24,7 +24,7 @@ _STOPS = ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_
 
 
 def resources(deployment: Deployment) -> dict[str, Resource]:
-    """The application of CodeDeploy, its role and a group for each function; none where all comes at once.
+    """The application of CodeDeploy and its role; none where all comes at once.
 
     Raises `ProjectError` where a function has provisioned concurrency.
     """
@@ -35,12 +35,15 @@ def resources(deployment: Deployment) -> dict[str, Resource]:
     return {
         "RolloutApplication": resource("CodeDeploy::Application", ComputePlatform="Lambda"),
         "RolloutRole": _role(deployment),
-        **{f"{unit.id}RolloutGroup": _group(deployment, unit) for unit in deployment.units},
     }
 
 
-def alarm(deployment: Deployment, unit: Unit, version: str) -> dict[str, Resource]:
-    """What stops the rollout of the version with that logical id.
+def of_version(deployment: Deployment, unit: Unit, version: str) -> dict[str, Resource]:
+    """How the version with that logical id comes, and the alarm that stops it.
+
+    Each version has an alarm of its own: one that is changed stays in its state ("When you update an existing alarm,
+    its state is left unchanged", docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html), so
+    that of a version that fails would stop the one that does not. A new one begins as INSUFFICIENT_DATA.
 
     ExecutedVersion tells the two versions of an alias with weights apart:
     docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html.
@@ -50,7 +53,11 @@ def alarm(deployment: Deployment, unit: Unit, version: str) -> dict[str, Resourc
     called = f"{names.function(unit.function, deployment.stage)}:{names.ALIAS}"
     errors = metric(deployment, unit, "Errors", Resource=called, ExecutedVersion=get(version, "Version"))
     said = f"the newest version of {unit.function.name} raised, took too long or ran out of memory: it is taken back"
-    return {f"{unit.id}RolloutAlarm": resource("CloudWatch::Alarm", **any_of(errors, said))}
+    alarm = f"{version}RolloutAlarm"
+    return {
+        alarm: resource("CloudWatch::Alarm", **any_of(errors, said)),
+        f"{unit.id}RolloutGroup": _group(deployment, alarm),
+    }
 
 
 def update_policy(deployment: Deployment, unit: Unit) -> Resource:
@@ -77,7 +84,7 @@ def _check(deployment: Deployment, unit: Unit) -> None:
         raise ProjectError(f"{deployment.project.root / FILE}: {reason} cannot have two versions", hint)
 
 
-def _group(deployment: Deployment, unit: Unit) -> Resource:
+def _group(deployment: Deployment, alarm: str) -> Resource:
     return resource(
         "CodeDeploy::DeploymentGroup",
         ApplicationName=ref("RolloutApplication"),
@@ -85,7 +92,7 @@ def _group(deployment: Deployment, unit: Unit) -> Resource:
         DeploymentStyle={"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"},
         DeploymentConfigName=_STEPS[deployment.project.deploy.rollout],
         AutoRollbackConfiguration={"Enabled": True, "Events": _STOPS},
-        AlarmConfiguration={"Enabled": True, "Alarms": [{"Name": ref(f"{unit.id}RolloutAlarm")}]},
+        AlarmConfiguration={"Enabled": True, "Alarms": [{"Name": ref(alarm)}]},
     )
 
 

@@ -23,7 +23,7 @@ def of(deployment: Deployment) -> dict[str, str]:
 
 
 def tagged(deployment: Deployment, resources: Mapping[str, Resource]) -> dict[str, Resource]:
-    """The resources with the tags, next to those that they have."""
+    """The resources with the tags, next to those that they have; `[deploy] tags` goes before a name of ours."""
     own = of(deployment)
     return {name: _tagged(resource, own) for name, resource in resources.items()}
 
@@ -35,5 +35,6 @@ def _tagged(resource: Resource, tags: Mapping[str, str]) -> Resource:
     name = _NAMED.get(kind, "Tags")
     properties = resource.get("Properties", {})
     listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-    given = {**properties.get(name, {}), **tags} if kind in _MAPS else [*properties.get(name, []), *listed]
+    kept = [] if kind in _MAPS else [each for each in properties.get(name, []) if each["Key"] not in tags]
+    given = {**properties.get(name, {}), **tags} if kind in _MAPS else [*kept, *listed]
     return {**resource, "Properties": {**properties, name: given}}
