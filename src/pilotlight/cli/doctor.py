@@ -52,7 +52,8 @@ def doctor(
     """Look for what is known to go wrong when FUNCTION, or each function of the service, runs on Lambda.
 
     Each check is ok, a warning, failed, or not checked, with the reason. The code is read, not run. Without --remote
-    nothing is asked of AWS. The exit code is 1 when a check failed.
+    nothing is asked of AWS. The hub is asked, once, whether a model is a checkpoint, which a build packs,
+    where EFS depends on that. The exit code is 1 when a check failed.
     """
     if image and name is None:
         raise click.UsageError("--image is of one function: name it")

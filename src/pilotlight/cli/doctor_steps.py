@@ -10,6 +10,7 @@ from typing import Any
 from pilotlight.bundle import check, imports, inspected, reference
 from pilotlight.bundle.target import Target
 from pilotlight.bundle.transfers import Access
+from pilotlight.cli import doctor_models
 from pilotlight.cli.place import Place
 from pilotlight.deploy.doctor import account, code, deployed, project_checks, template_checks
 from pilotlight.deploy.doctor.code_checks import Subject
@@ -28,15 +29,25 @@ _OWN = "an image has a C library of its own"
 
 def offline(service: Project, functions: Iterable[Function], packages: Path, image: str, stage: str) -> list[Finding]:
     """Every check that needs no account. `image` names one that is looked at in place of a built package."""
-    return [
-        *(finding for each in functions for finding in _of_function(service, each, packages, image)),
-        *_of_template(service, stage),
-    ]
+    known, wanted = doctor_models.known(service), {each.name for each in functions}
+    own = [each.name for each in service.functions if each.name in wanted]
+    made = [finding for name in own for finding in _of_function(known, name, packages, image)]
+    found = _of_template(known.service, stage)
+    for why in [*known.why.values()][:1]:
+        found = doctor_models.merged(found, _of_template(known.other, stage), why)
+    return made + found
 
 
-def _of_function(service: Project, function: Function, packages: Path, image: str) -> list[Finding]:
+def _of_function(known: doctor_models.Known, name: str, packages: Path, image: str) -> list[Finding]:
+    function, other = (next(each for each in of.functions if each.name == name) for of in known[:2])
     try:
-        return project_checks.checks(_known(service, function, packages, image))
+        read = _known(known.service, function, packages, image)
+        found = project_checks.checks(read)
+        if name not in known.why:
+            return found
+        subject = read.subject._replace(project=known.other, function=other)
+        packed = read._replace(subject=subject, variables=_variables(other))
+        return doctor_models.merged(found, project_checks.checks(packed), known.why[name])
     except BuildError as error:  # a file beside it is not Python
         return [Finding("code", function.name, "failed", str(error), error.hint)]
 
@@ -46,10 +57,14 @@ def _known(service: Project, function: Function, packages: Path, image: str) -> 
     return Known(
         subject=Subject(service, function, code.read(service.root, files)),
         events=list(_events(function)),
-        variables={**process.deployed(function, function.cache.folder), **tables.variables(function)},
+        variables=_variables(function),
         package=_package(function, packages, image, Target(service.build.python, service.build.architecture)),
         architecture=service.build.architecture,
     )
+
+
+def _variables(function: Function) -> dict[str, str]:
+    return {**process.deployed(function, function.cache.folder), **tables.variables(function)}
 
 
 def _events(function: Function) -> Iterator[Path]:

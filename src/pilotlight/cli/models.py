@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,10 @@ _OF_CLASSES = {
     "ForCausalLM": "text-generation",
     "MarianMTModel": "translation",
 }
+
+
+Ask = Callable[[hub.Hub], Mapping[str, Any]]
+"""How the hub is asked what a repository is."""
 
 
 class Checkpoint(NamedTuple):
@@ -50,13 +54,13 @@ def _or_why_not(function: Function) -> Function:
 
 def ready(function: Function) -> Function:
     """The function, with the folders of its models that were optimised. Raises `PilotlightError`."""
-    root, found = _root(function), _looked_up(function)
+    root, found = _root(function), _looked_up(function, patiently)
     return _with(function, {uri: each if isinstance(each, str) else _make(root, each) for uri, each in found.items()})
 
 
-def planned(function: Function) -> tuple[Function, Mapping[str, str]]:
+def planned(function: Function, ask: Ask | None = None) -> tuple[Function, Mapping[str, str]]:
     """As `ready`, but what is not optimised yet is only told: the URI, and the task. Raises `PilotlightError`."""
-    found = _looked_up(function)
+    found = _looked_up(function, ask or patiently)
     todo = {uri: each.task for uri, each in found.items() if isinstance(each, Checkpoint)}
     return _with(function, {uri: each for uri, each in found.items() if isinstance(each, str)}), todo
 
@@ -76,15 +80,33 @@ def here(function: Function, uri: str) -> str:
     return function.fetched.get(uri) or cache.fetch(uri)
 
 
-def _looked_up(function: Function) -> dict[str, str | Checkpoint]:
+def patiently(source: hub.Hub) -> Mapping[str, Any]:
+    """What the hub says, asked again while that may help. Raises `FetchError`."""
+    return transfer.retried(source.about, source)
+
+
+def once(source: hub.Hub) -> Mapping[str, Any]:
+    """What the hub says at once. Raises `FetchError`."""
+    try:
+        return source.about()
+    except transfer.Again as again:
+        raise again.problem from None
+
+
+def never(source: hub.Hub) -> Mapping[str, Any]:
+    """Raises `FetchError`: what is on this machine has to do."""
+    raise FetchError("the hub was not asked")
+
+
+def _looked_up(function: Function, ask: Ask) -> dict[str, str | Checkpoint]:
     """What there is of its models on the hub, all of them before minutes are spent on one."""
     if not function.optimize or function.defect:
         return {}
     named = [uri for uri in function.uris if uri.startswith(cache.HUB)]
-    return {uri: _look_up(_root(function), uri, function.task) for uri in named}
+    return {uri: _look_up(_root(function), uri, function.task, ask) for uri in named}
 
 
-def _look_up(root: str, uri: str, task: str) -> str | Checkpoint:
+def _look_up(root: str, uri: str, task: str, ask: Ask) -> str | Checkpoint:
     """The model folder in `root`, or what it has to be made of; "" where the repository holds one, which is fetched as
     it is. Raises `PilotlightError`."""
     named = cache.normal(uri)
@@ -92,7 +114,7 @@ def _look_up(root: str, uri: str, task: str) -> str | Checkpoint:
         return found
     if cache_entries.entry(root, named).whole() or hub.snapshot(named):
         return ""
-    source, about = _look(named)
+    source, about = _look(named, ask)
     if hub.holds_model([each["rfilename"] for each in about.get("siblings", ())]):
         return ""
     return _checked(Checkpoint(named, source, task or _task(named, about)), about)
@@ -107,11 +129,11 @@ def _made(root: str, uri: str, task: str) -> str:
     return ""
 
 
-def _look(uri: str) -> tuple[str, Mapping[str, Any]]:
+def _look(uri: str, ask: Ask) -> tuple[str, Mapping[str, Any]]:
     """What to optimise, a commit where the hub says which, and what is known of it. Raises `FetchError`."""
     source = hub.Hub(uri)
     try:
-        about = transfer.retried(source.about, source)
+        about = ask(source)
     except FetchError:
         folder = hub.kept_by_the_library(uri)
         if not folder:
