@@ -16,6 +16,7 @@ from pilotlight.bundle.transfers import Access
 from pilotlight.cli import build_steps, models, progress
 from pilotlight.cli import deploy_output as shown
 from pilotlight.cli.build import OUT
+from pilotlight.cli.interrupts import Interrupts
 from pilotlight.cli.place import Place
 from pilotlight.deploy import bootstrap, changes, live, mirror, names, packed, prune, stack, template, uploads
 from pilotlight.deploy.session import Session
@@ -43,39 +44,55 @@ class Options(NamedTuple):
     as_json: bool
 
 
+_BUILDING = "nothing was sent, the stack is as it was: the same command begins with the build"
+_SENDING = "the stack is as it was: the same command sends what is not there yet"
+_PREPARING = "no change was begun: the same command looks at the stack, waits for what goes on there, and asks anew"
+_ASKING = "nothing was changed: the same command asks anew"
+_CHANGING = "CloudFormation goes on: the same command waits for it and does the rest"
+_LOOKING = "the stack is as it should be: the same command finds no change, and sends the test events"
+
+
 def dry_run(service: Project, options: Options) -> int:
     """Build, and show what the template has; nothing is asked of AWS."""
     _check(service, options.place.stage)
-    deployment, _ = built(service, options.place.stage, options.python, options.as_json)
-    shown.template(deployment, template.template(deployment), options.as_json)
+    with Interrupts("nothing was sent: the same command begins with the build", options.as_json):
+        deployment, _ = built(service, options.place.stage, options.python, options.as_json)
+        shown.template(deployment, template.template(deployment), options.as_json)
     return 0
 
 
 def deploy(service: Project, options: Options) -> int:
     """All of it; 1 when the answer was no, or a test event failed."""
     _check(service, options.place.stage)
-    session = options.place.session(service)
-    shown.account(session, options.as_json)
-    deployment, found = built(service, options.place.stage, options.python, options.as_json)
-    try:
+    with Interrupts(_BUILDING, options.as_json) as interrupts:
+        session = options.place.session(service)
+        shown.account(session, options.as_json)
+        deployment, found = built(service, options.place.stage, options.python, options.as_json)
+        interrupts.text = _SENDING
         _send(session, deployment, found)
-    except KeyboardInterrupt:
-        shown.said("the stack is as it was: the same command sends what is not there yet", options.as_json)
-        raise
-    talk = shown.talk(options.yes, options.as_json)
-    owner = Owner(service.name, deployment.stage)
-    prepared = _prepare(session, deployment, owner, talk)
-    if prepared:
-        shown.changes(prepared, options.as_json)
-        if not _answered(session, prepared, options):
+        state = _changed(session, deployment, options, interrupts)
+        if state is None:
             shown.said("nothing was changed", options.as_json)
             return 1
-        state = _execute(session, prepared, talk, options)
-    else:
+        interrupts.text = _LOOKING
+        _prune(session, deployment, options)
+        return _shown(session, deployment, state, options)
+
+
+def _changed(session: Session, deployment: Deployment, options: Options, interrupts: Interrupts) -> State | None:
+    """The stack as it should be, None when the answer was no."""
+    talk, owner = shown.talk(options.yes, options.as_json), Owner(deployment.project.name, deployment.stage)
+    interrupts.text = _PREPARING
+    prepared = _prepare(session, deployment, owner, talk)
+    if not prepared:
         shown.said(f"no change: {names.stack(*owner)} is as it should be", options.as_json)
-        state = stack.settle(session, names.stack(*owner), owner, talk)
-    _prune(session, deployment, options)
-    return _shown(session, deployment, state, options)
+        return stack.settle(session, names.stack(*owner), owner, talk)
+    shown.changes(prepared, options.as_json)
+    interrupts.text = _ASKING
+    if not _answered(session, prepared, options):
+        return None
+    interrupts.text = _CHANGING
+    return stack.execute(session, prepared, talk)
 
 
 def _check(service: Project, stage: str) -> None:
@@ -201,14 +218,6 @@ def _agreed(prepared: Prepared, options: Options) -> bool:
     if not shown.ask(f"Change {prepared.name}?"):
         return False
     return not harm or shown.ask(f"Really, with what is in red ({len(harm)})?")
-
-
-def _execute(session: Session, prepared: Prepared, talk: Talk, options: Options) -> State:
-    try:
-        return stack.execute(session, prepared, talk)
-    except KeyboardInterrupt:
-        shown.said("CloudFormation goes on: the same command waits for it and does the rest", options.as_json)
-        raise
 
 
 def _prune(session: Session, deployment: Deployment, options: Options) -> None:

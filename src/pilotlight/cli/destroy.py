@@ -8,10 +8,14 @@ import click
 from pilotlight import project
 from pilotlight.cli import deploy_output as shown
 from pilotlight.cli import output
+from pilotlight.cli.interrupts import Interrupts
 from pilotlight.cli.place import Place, options
 
 if TYPE_CHECKING:
     from pilotlight.deploy.destroy import Plan
+
+_PLANNING = "nothing was removed: the same command looks anew"
+_REMOVING = "CloudFormation goes on with what was begun: the same command does the rest"
 
 
 @click.command(
@@ -49,21 +53,19 @@ def destroy(
     from pilotlight.deploy import destroy as destroying
     from pilotlight.deploy.stack import Owner
 
-    session, owner = place.session(service), Owner(service.name, place.stage)
-    shown.account(session, as_json)
-    talk = shown.talk(yes, as_json)
-    plan = destroying.plan(session, owner, keep_records, talk)
-    shown.plan(plan, keep_records, as_json)
-    if dry_run or plan.is_empty:
-        return 0
-    if not _agreed(plan, yes, allow_data_loss, as_json):
-        shown.said("nothing was removed", as_json)
-        return 1
-    try:
+    with Interrupts(_PLANNING, as_json) as interrupts:
+        session, owner = place.session(service), Owner(service.name, place.stage)
+        shown.account(session, as_json)
+        talk = shown.talk(yes, as_json)
+        plan = destroying.plan(session, owner, keep_records, talk)
+        shown.plan(plan, keep_records, as_json)
+        if dry_run or plan.is_empty:
+            return 0
+        if not _agreed(plan, yes, allow_data_loss, as_json):
+            shown.said("nothing was removed", as_json)
+            return 1
+        interrupts.text = _REMOVING
         shown.left(destroying.destroy(session, owner, plan, talk), as_json)
-    except KeyboardInterrupt:
-        shown.said("CloudFormation goes on with what was begun: the same command does the rest", as_json)
-        raise
     return 0
 
 
