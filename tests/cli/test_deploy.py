@@ -81,6 +81,8 @@ def test_a_dry_run_needs_no_account(service: Path, no_aws: None, monkeypatch: py
     assert "AWS::ApiGatewayV2::Api                       HttpApi" in done.out
     assert "not known without an account" in done.out
     assert "a month" not in done.out
+    assert done.out.endswith("nothing was sent: `pilotlight deploy` sends it, shows what would change, and asks\n")
+    assert "  not run       imports, handler, test events, writable paths: no python3.13 on PATH" in done.out
     assert (service / ".pilotlight/build/hello.zip").is_file()
 
 

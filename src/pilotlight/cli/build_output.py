@@ -124,8 +124,18 @@ def _findings(findings: Sequence[Finding], in_full: bool) -> None:
     passed = [finding.name for finding in findings if finding.status == "passed"]
     if passed and not in_full:
         output.line(f"  {'checked':<13} {', '.join(passed)}")
-    for finding in findings if in_full else [each for each in findings if each.status != "passed"]:
+    for finding in findings if in_full else _together([each for each in findings if each.status != "passed"]):
         lines = finding.lines or ("",)
         status = click.style(f"{finding.status:<13}", fg=_COLOURS[finding.status])
         for number, line in enumerate(lines):
             output.line(f"  {status if number == 0 else ' ' * 13} {finding.name if number == 0 else '':<15} {line}")
+
+
+def _together(findings: Iterable[Finding]) -> list[Finding]:
+    """What was not run for one reason is one finding, such as all that wants the target's interpreter."""
+    found: dict[tuple[object, ...], list[Finding]] = {}
+    for each in findings:
+        key = (each.status, each.lines) if each.status == "not run" else (each,)
+        found.setdefault(key, []).append(each)
+    several = {key: ", ".join(each.name for each in some) + ":" for key, some in found.items() if len(some) > 1}
+    return [some[0]._replace(name=several.get(key, some[0].name)) for key, some in found.items()]

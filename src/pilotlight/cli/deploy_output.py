@@ -94,6 +94,7 @@ def template(deployment: "Deployment", made: Mapping[str, Any], as_json: bool) -
     if cost:
         output.line(click.style(f"  the network costs about ${cost:.2f} a month before any traffic", fg="yellow"))
     output.line(f"  {_UNKNOWN}")
+    output.line("nothing was sent: `pilotlight deploy` sends it, shows what would change, and asks")
 
 
 def changes(prepared: "Prepared", as_json: bool) -> None:
