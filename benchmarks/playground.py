@@ -8,44 +8,19 @@ browser's, from the start of the navigation.
 """
 
 import argparse
-import json
 import shutil
-import subprocess
-import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from threading import Thread
 
 import machine
 from playwright.sync_api import Browser, sync_playwright
+from serving import served
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-SERVICES = ("captioning", "clothing", "minimal", "question_answering", "sentences", "translation")
 VIEWS = {"Try": "#/try?function=question-answering--qa", "Live": "#/live", "Cost": "#/cost", "API": "#/reference"}
 READY = {"Try": "article.panel form", "Live": "h1", "Cost": "h1", "API": "article.operation"}
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
 NOW = "performance.now() / 1000"
 LOADED = """performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
     .map(each => each.transferSize).reduce((sum, size) => sum + size, 0)"""
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    folders = [str(EXAMPLES / name) for name in SERVICES]
-    command = [sys.executable, "-m", "pilotlight", "serve", *folders, "--port", "0", "--json", "--no-reload"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=machine.environ()) as process:
-        assert process.stdout is not None
-        try:
-            listening = json.loads(process.stdout.readline())
-            for _ in listening["functions"]:
-                while json.loads(process.stdout.readline())["event"] != "described":
-                    pass
-            Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would stop the server
-            yield listening["url"]
-        finally:
-            process.terminate()
 
 
 def visit(browser: Browser, url: str, view: str) -> tuple[float, float, int]:

@@ -23,7 +23,7 @@ SDK = (
     "from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter; "
     "provider = TracerProvider(); provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))"
 )
-TRACED = f"{OURS}, pilotlight.function.traced"
+TRACED = f"{OURS}, pilotlight.function.told"
 CASES = {
     "the runtime, not traced": OURS,
     "the runtime, traced: before the first answer": TRACED,

@@ -5,49 +5,28 @@
 needs Chromium and the packages of requirements/dev.txt; the examples' models are in the repository.
 """
 
-import json
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "benchmarks"))
 IMAGES = ROOT / "docs" / "images"
-SERVICES = ("captioning", "clothing", "minimal", "question_answering", "sentences", "translation")
 LARGEST = 100_000  # bytes of a picture
 SHOWN = {"try": "question-answering--qa", "classes": "clothing--clothing"}
 
 
 def main() -> None:
+    from serving import served  # of benchmarks/
+
     IMAGES.mkdir(exist_ok=True)
     with served() as url, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1100, "height": 720}, color_scheme="light")
         for name, key in SHOWN.items():
             take(page, url, name, key)
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    """The URL of a server of all examples, when each of their functions is known."""
-    folders = [str(ROOT / "examples" / name) for name in SERVICES]
-    command = [sys.executable, "-m", "pilotlight", "serve", *folders, "--port", "0", "--json", "--no-reload"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            listening = json.loads(process.stdout.readline())
-            for _ in listening["functions"]:
-                while json.loads(process.stdout.readline())["event"] != "described":
-                    pass
-            Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would stop the server
-            yield listening["url"]
-        finally:
-            process.terminate()
 
 
 def take(page: Page, url: str, name: str, key: str) -> None:

@@ -16,7 +16,8 @@ SOURCE = ROOT / "src" / "pilotlight"
 
 ENGINES = ("local", "optimize", "vectors", "bundle", "deploy", "measure")
 SETTINGS = tuple(f"settings_{part}" for part in ("parts", "gateway", "deploy", "convert", "checks"))
-PROJECT = ("project", "settings", "settings_file", "source", "fronts", "model_version", "route", "usage", *SETTINGS)
+BESIDE = ("fronts", "model_version", "prices", "route", "source", "usage")
+PROJECT = ("project", "settings", "settings_file", *BESIDE, *SETTINGS)
 GROUND = ("", "errors", "events", "limits", "values")  # "" is the package itself
 SHIPPED = ("function", *GROUND)
 

@@ -1,20 +1,16 @@
 """The page of the question_answering example in a real browser, with models of a few kilobytes behind it."""
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
 import small_models
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from test_question_answering import CONTEXT, ENDLESS, SENTENCE, WORDS, copy
 
 from conftest import RunningServer
 
 pytestmark = pytest.mark.system
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -27,23 +23,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def browser_page() -> Iterator[Page]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "Chromium is not installed: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser.new_page()
-        browser.close()
-
-
 @pytest.fixture
-def page(browser_page: Page, server: RunningServer) -> Iterator[Page]:
+def page(browser: Browser, server: RunningServer) -> Iterator[Page]:
     said: list[str] = []  # what the policy blocks is said here, too
-    browser_page.on("console", lambda message: said.append(message.text))
-    browser_page.on("pageerror", lambda error: said.append(str(error)))
-    browser_page.goto(f"{server.url}/qa")
-    yield browser_page
+    opened = browser.new_page()
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.goto(f"{server.url}/qa")
+    yield opened
+    opened.close()
     assert [text for text in said if "400 (Bad Request)" not in text] == []
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import RunningServer, write
-from pilotlight.function.metrics import Meter, Seen
-from pilotlight.function.runtime_client import Stream
+from pilotlight.function.metrics import Lines
+from pilotlight.function.runtime import serve_one
+from pilotlight.function.runtime_client import Event, RuntimeApi, Stream
+from pilotlight.function.told import Invocation, TellingApi
 
-SEEN = Seen("id-1", "Root=1-5759e988-bd862e3fe1be46a994272793", 1_700_000_000.75, 0.25, True, 0.08, "", 200)
+S = 1_000_000_000  # nanoseconds
+ENDED = 1_700_000_000 * S + 750_000_000
+SEEN = Invocation(
+    Event("id-1", b"{}", trace_id="Root=1-5759e988-bd862e3fe1be46a994272793"),
+    ENDED - S // 4,
+    ENDED,
+    b'{"statusCode": 200}',
+    is_cold=True,
+    init=ENDED - S,
+    loaded=ENDED - S + 80_000_000,
+)
 
 
 def test_the_line_of_a_cold_start() -> None:
-    assert json.loads(Meter("shop--qa", "sha256:ab").line(SEEN)) == {
+    assert json.loads(Lines("shop--qa", "sha256:ab").line(SEEN)) == {
         "_aws": {
             "Timestamp": 1_700_000_000_750,
             "CloudWatchMetrics": [
@@ -49,7 +61,7 @@ def test_the_line_of_a_cold_start() -> None:
 
 
 def test_the_line_of_a_warm_start_that_failed() -> None:
-    line = Meter("qa", "").line(SEEN._replace(is_cold=False, init_seconds=0.0, error="ValueError", trace_id=""))
+    line = Lines("qa", "").line(Invocation(Event("id-1", b""), ENDED - S // 4, ENDED, error="ValueError"))
     found = json.loads(line)
     del found["_aws"]
     assert found == {"Function": "qa", "Duration": 250.0, "ColdStart": 0, "Errors": 1, "RequestId": "id-1"}
@@ -58,7 +70,8 @@ def test_the_line_of_a_warm_start_that_failed() -> None:
 @given(st.text(), st.text(), st.text(), st.floats(0, 900))
 def test_every_metric_that_a_line_names_is_in_it(function: str, model: str, request_id: str, seconds: float) -> None:
     """The specification's rules: one line, each metric a number beside its directive, each dimension a text."""
-    line = Meter(function, model).line(SEEN._replace(request_id=request_id, seconds=seconds))
+    event, began = Event(request_id, b""), ENDED - int(seconds * S)
+    line = Lines(function, model).line(SEEN._replace(event=event, began=began))
     assert line.count(b"\n") == 1
     found = json.loads(line)
     [directive] = found["_aws"]["CloudWatchMetrics"]
@@ -66,49 +79,82 @@ def test_every_metric_that_a_line_names_is_in_it(function: str, model: str, requ
     assert all(isinstance(found[name], str) for name in directive["Dimensions"][0])
 
 
-def lines_of(meter: Meter, capfd: pytest.CaptureFixture[str], request_id: str) -> tuple[int, int]:
-    meter.tell(request_id)
-    found = json.loads(capfd.readouterr().err)
-    assert found["RequestId"] == request_id
-    return found["ColdStart"], found["Errors"]
+class Posted(RuntimeApi):
+    """What our loop would have posted."""
+
+    def __init__(self) -> None:
+        self.operations: list[str] = []
+
+    def next(self) -> Event:
+        return Event("id", b"{}")
+
+    def respond(self, request_id: str, payload: bytes, headers: str = "") -> None:
+        self.operations.append("respond")
+
+    def fail(self, request_id: str, error: Mapping[str, object]) -> None:
+        self.operations.append("fail")
+
+    def begin_stream(self, request_id: str, head: Mapping[str, object]) -> None:
+        self.operations.append("begin")
+
+    def send_chunk(self, chunk: bytes) -> None:
+        self.operations.append("chunk")
+
+    def end_stream(self, error: Mapping[str, object] | None = None) -> None:
+        self.operations.append("end")
+
+    def flush(self) -> None:
+        self.operations.append("flush")
 
 
-def test_what_counts_as_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    meter = Meter("qa", "")
-
-    def raising(event: Any, context: Any) -> object:
-        raise ValueError("no")
-
-    def broken_off() -> Iterator[bytes]:
-        yield b"a"
-        raise ValueError("no more")
-
-    assert meter.watch(lambda event, context: {"statusCode": 503})({}, None) == {"statusCode": 503}
-    assert lines_of(meter, capfd, "a") == (1, 1)
-    assert meter.watch(lambda event, context: {"statusCode": 404})({}, None) == {"statusCode": 404}
-    assert lines_of(meter, capfd, "b") == (0, 0)
-    with pytest.raises(ValueError, match="no"):
-        meter.watch(raising)({}, None)
-    assert lines_of(meter, capfd, "c") == (0, 1)
-    answer = meter.watch(lambda event, context: Stream({"statusCode": 200}, broken_off()))({}, None)
-    assert isinstance(answer, Stream)
-    with pytest.raises(ValueError, match="no more"):
-        list(answer.chunks)
-    assert lines_of(meter, capfd, "d") == (0, 1)
-    assert lines_of(meter, capfd, "e") == (0, 1)  # the handler was not called: its event was no JSON
+def broken_off() -> Iterator[bytes]:
+    yield b"a"
+    raise ValueError("no more")
 
 
-def test_nothing_is_loaded_where_no_metrics_are_asked_for() -> None:
+def raising() -> object:
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("answer", "errors", "operations"),
+    [
+        (lambda: {"statusCode": 503, "body": ""}, 1, ["respond", "flush"]),
+        (lambda: {"body": "x" * 1000, "statusCode": 503}, 1, ["respond", "flush"]),
+        (lambda: {"statusCode": 200, "body": '{"statusCode": 503}'}, 0, ["respond", "flush"]),
+        (lambda: {"statusCode": 404}, 0, ["respond", "flush"]),
+        (lambda: "text", 0, ["respond", "flush"]),
+        (raising, 1, ["fail", "flush"]),
+        (lambda: object(), 1, ["fail", "flush"]),  # which is no JSON
+        (lambda: Stream({"statusCode": 200}, iter([b"a"])), 0, ["begin", "chunk", "end", "flush"]),
+        (lambda: Stream({"statusCode": 200}, broken_off()), 1, ["begin", "chunk", "end", "flush"]),
+    ],
+)
+def test_what_counts_as_an_error(answer: Callable[[], object], errors: int, operations: list[str]) -> None:
+    told: list[Invocation] = []
+    posted = Posted()
+    api = TellingApi(posted, [told.append], init=1, loaded=2)
+    for _ in range(2):
+        serve_one(api, lambda event, context: answer())
+    assert [(each.is_cold, each.init, each.failed) for each in told] == [
+        (True, 1, bool(errors)),
+        (False, 0, bool(errors)),
+    ]
+    assert posted.operations == operations * 2  # and who is told is told after that
+
+
+def test_nothing_is_loaded_where_nobody_is_told() -> None:
     code = """
 import sys
 from pilotlight.function import runtime
 before = set(sys.modules)
-assert runtime.meter_of({}) is None
+from pilotlight.function import told
+assert not told.tells({})
 first = set(sys.modules) - before
-runtime.meter_of({"PILOTLIGHT_METRICS": ""})
-print(sorted(first), sorted(set(sys.modules) - before))
+told.tells({"PILOTLIGHT_METRICS": "", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
+print("pilotlight.function.told" in before, sorted(set(sys.modules) - before - first))
 """
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[] ['pilotlight.function.metrics']\n"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False ['pilotlight.function.metrics']\n"
 
 
 FILES = {

@@ -19,7 +19,7 @@ from conftest import write
 from pilotlight.function.otlp import headers
 from pilotlight.function.otlp_spans import Parent, Sampler, pairs, parent
 from pilotlight.function.runtime_client import Event
-from pilotlight.function.traced import Invocation
+from pilotlight.function.told import Invocation
 
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

@@ -8,7 +8,8 @@ order, so a function's network interfaces are gone before their subnets.
 import posixpath
 import re
 
-from pilotlight.deploy import names, prices
+from pilotlight import prices
+from pilotlight.deploy import names
 from pilotlight.deploy.cloudformation import Resource, function_arn, get, ref, resource, sub
 from pilotlight.deploy.unit import Deployment, Unit
 from pilotlight.errors import ProjectError

@@ -13,7 +13,7 @@ from time import monotonic, time
 
 from pilotlight.function.http1 import Connection, Endpoint, parse, request
 from pilotlight.function.otlp_spans import Sampler, resource, spans
-from pilotlight.function.traced import Invocation
+from pilotlight.function.told import Invocation
 
 _TIMEOUT = 1.0  # seconds that sending may take; OpenTelemetry's own 10 would be paid for at each invocation
 _MARGIN = 0.1  # seconds of an invocation's time that are left alone

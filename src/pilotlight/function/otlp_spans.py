@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from pilotlight.function.traced import Invocation
+    from pilotlight.function.told import Invocation
 
 _INTERNAL, _SERVER, _ERROR = 1, 2, 2  # SpanKind and StatusCode: opentelemetry/proto/trace/v1/trace.proto
 _PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _ROOT = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
-_STATUS = re.compile(rb'\s*\{"statusCode":\s*(\d{3})\b')
 
 
 class Parent(NamedTuple):
@@ -84,7 +83,7 @@ def spans(invocation: Invocation, sampler: Sampler) -> list[dict[str, object]]:
     about = _about(event, invocation)
     name = _name(about)
     server = _span(origin, name, _SERVER, invocation.began, invocation.ended, about)
-    if invocation.error or int(str(about.get("http.response.status_code", 0))) >= 500:
+    if invocation.error or ("http.response.status_code" in about and invocation.failed):
         server["status"] = {"code": _ERROR}
     if not invocation.init:
         return [server]
@@ -109,14 +108,14 @@ def _name(about: Mapping[str, object]) -> str:
 
 def _about(event: Mapping[str, Any], invocation: Invocation) -> dict[str, object]:
     http = _http(event)
-    status = _STATUS.match(invocation.answer) if http else None
+    status = invocation.status if http else None
     return {
         "faas.invocation_id": invocation.event.request_id,
-        "faas.coldstart": bool(invocation.init),
+        "faas.coldstart": invocation.is_cold,
         "faas.trigger": "http" if http else "other",
         "cloud.resource_id": invocation.event.arn,
         **http,
-        **({"http.response.status_code": int(status[1])} if status else {}),
+        **({"http.response.status_code": status} if status else {}),
         **({"error.type": invocation.error} if invocation.error else {}),
     }
 

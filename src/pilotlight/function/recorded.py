@@ -10,10 +10,14 @@ import json
 import os
 from collections.abc import Callable
 from importlib import import_module
+from time import time_ns
 from typing import Any
 
 from pilotlight.function import records
-from pilotlight.function.runtime import HANDLER, RECORDS, meter_of
+from pilotlight.function.metrics import Lines
+from pilotlight.function.runtime import HANDLER, RECORDS
+from pilotlight.function.runtime_client import Event
+from pilotlight.function.told import METRICS, Invocation, status_of
 
 _module = import_module(os.environ[HANDLER].rpartition(".")[0].replace("/", "."))
 
@@ -22,23 +26,30 @@ def __getattr__(name: str) -> object:
     handler = getattr(_module, name)
     if not callable(handler):
         return handler
-    return _measured(_Recorded(handler) if RECORDS in os.environ else handler)
+    told = _Recorded(handler) if RECORDS in os.environ else handler
+    return _Measured(told) if METRICS in os.environ else told
 
 
-def _measured(handler: Any) -> Any:
+class _Measured:
     """Here it is told before the answer is out: `awslambdaric` posts that itself."""
-    meter = meter_of(os.environ)
-    if meter is None:
-        return handler
-    watched = meter.watch(handler)
 
-    def called(event: Any, context: Any) -> object:
+    def __init__(self, handler: Any) -> None:
+        self._handler = handler
+        self._write = Lines(os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""), os.environ[METRICS])
+        self._is_cold = True
+
+    def __call__(self, event: Any, context: Any) -> object:
+        began, answer, raised = time_ns(), None, ""
         try:
-            return watched(event, context)
+            answer = self._handler(event, context)
+            return answer
+        except Exception as error:
+            raised = type(error).__name__
+            raise
         finally:
-            meter.tell(context.aws_request_id)
-
-    return called
+            told = Event(context.aws_request_id, b"", trace_id=os.environ.get("_X_AMZN_TRACE_ID", ""))
+            self._write(Invocation(told, began, time_ns(), status_of(answer), raised, self._is_cold))
+            self._is_cold = False
 
 
 class _Recorded:

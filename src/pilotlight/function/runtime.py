@@ -24,15 +24,15 @@ from pilotlight.function import trace
 from pilotlight.function.runtime_client import Event, RuntimeApi, Stream
 
 if TYPE_CHECKING:
-    from pilotlight.function.metrics import Meter
-    from pilotlight.function.traced import TracedApi
+    from pilotlight.function.told import TellingApi
 
 INVOKE_MODE = "PILOTLIGHT_INVOKE_MODE"  # the variable that says how the function's URL invokes it
 RECORDS = "PILOTLIGHT_RECORDS"  # the variable that is set where invocations are recorded
-METRICS = "PILOTLIGHT_METRICS"  # set where metrics are written: the version of the model, or nothing
 HANDLER = "PILOTLIGHT_HANDLER"  # and the user's handler, where `awslambdaric` has one of ours in its place
 INITIALIZATION = "AWS_LAMBDA_INITIALIZATION_TYPE"
-_COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")  # set where invocations are traced
+TOLD = (  # one of these variables is set where somebody is told of invocations: `told`
+    *("PILOTLIGHT_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+)
 request_id = ""  # of the invocation that runs, else of the last one
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one each time
@@ -157,17 +157,12 @@ def run(handler: Handler) -> NoReturn:
 
             restore(RuntimeApi(address))
         # after a restore a new connection: what was open when the snapshot was taken may be stale
-        api: RuntimeApi | TracedApi
+        api: RuntimeApi | TellingApi
         api, handler = _recorded(address, handler) if RECORDS in os.environ else (RuntimeApi(address), handler)
-        meter = meter_of(os.environ)
-        handler = handler if meter is None else meter.watch(handler)
-        if any(os.environ.get(name) for name in _COLLECTORS) and _is_traced(os.environ):
-            api = _traced(api)
+        if any(name in os.environ for name in TOLD):
+            api = _telling(api)
         while True:
             serve_one(api, handler)
-            if meter is not None:
-                api.flush()
-                meter.tell(request_id)
             if trace.is_on():
                 api.flush()
                 trace.write()
@@ -187,26 +182,14 @@ def _recorded(address: str, handler: Handler) -> tuple[RuntimeApi, Handler]:
         fail_init(error)
 
 
-def meter_of(environ: Mapping[str, str]) -> "Meter | None":
-    """What measures invocations, where the function asks for it."""
-    if METRICS not in environ:
-        return None
-    from pilotlight.function.metrics import meter
+def _telling(api: RuntimeApi) -> "RuntimeApi | TellingApi":
+    from pilotlight.function.told import TellingApi, tells
 
-    return meter(environ)
-
-
-def _is_traced(environ: Mapping[str, str]) -> bool:
-    """Unless what OpenTelemetry calls so turns it off."""
-    return environ.get("OTEL_SDK_DISABLED", "").lower() != "true" and environ.get("OTEL_TRACES_EXPORTER") != "none"
-
-
-def _traced(api: RuntimeApi) -> "TracedApi":
-    from pilotlight.function.traced import TracedApi
-
-    if os.environ.get(INITIALIZATION) == "snap-start":  # its init was another process's, long ago
-        return TracedApi(api)
-    return TracedApi(api, *trace.init())
+    told = tells(os.environ)
+    if not told:
+        return api
+    is_restored = os.environ.get(INITIALIZATION) == "snap-start"  # its init was another process's, long ago
+    return TellingApi(api, told) if is_restored else TellingApi(api, told, *trace.init())
 
 
 class _Watcher:
@@ -231,7 +214,7 @@ def _watch_for_logging() -> None:
         configure(sys.modules["logging"])
 
 
-def serve_one(api: "RuntimeApi | TracedApi", handler: Handler) -> None:
+def serve_one(api: "RuntimeApi | TellingApi", handler: Handler) -> None:
     """Take one invocation, run the handler, post its answer or its error."""
     event = api.next()
     global request_id
@@ -254,7 +237,7 @@ def serve_one(api: "RuntimeApi | TracedApi", handler: Handler) -> None:
         api.respond(event.request_id, payload)
 
 
-def _stream(api: "RuntimeApi | TracedApi", request_id: str, stream: Stream) -> None:
+def _stream(api: "RuntimeApi | TellingApi", request_id: str, stream: Stream) -> None:
     """Post an answer chunk by chunk, as the handler makes it; what it raises then ends the answer where it is."""
     api.begin_stream(request_id, stream.head)
     while True:

@@ -161,7 +161,7 @@ class Pool:
         self._records.log(key, line)
 
     def record(self, key: str, request_id: str, text: str) -> None:
-        self._observer.of(key).recorded(len(text.encode()))
+        self._observer.of(key).recorded(len(text))  # records are written in ASCII
         self._records.record(key, request_id, text)
 
     def _stop_longest_idle(self) -> bool:

@@ -21,7 +21,8 @@ import pilotlight
 from pilotlight import model_version
 from pilotlight.function import cache, s3, url_fetch
 from pilotlight.function.model import VARIABLE
-from pilotlight.function.runtime import HANDLER, INVOKE_MODE, METRICS, RECORDS
+from pilotlight.function.runtime import HANDLER, INVOKE_MODE, RECORDS
+from pilotlight.function.told import METRICS
 from pilotlight.local.isolation import Level
 from pilotlight.project import Function
 from pilotlight.settings import Inputs

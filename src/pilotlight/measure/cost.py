@@ -3,18 +3,17 @@
 Prices are those of us-east-1 in USD, without the free tier, as they were told of in November 2026: [lambda]
 aws.amazon.com/lambda/pricing, [gateway] aws.amazon.com/api-gateway/pricing, [dynamodb]
 aws.amazon.com/dynamodb/pricing/on-demand, [logs] aws.amazon.com/cloudwatch/pricing. "(belief)" marks what was not seen
-on its page. Prices that fall with the amount
-hold for a month and for all functions of an account together.
+on its page. Prices that fall with the amount hold for a month and for all functions of an account together.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
+from pilotlight.prices import HOURS
 from pilotlight.usage import Usage
 
 REGION = "us-east-1"
-MONTH = 730.0  # hours, as AWS's own calculator has it
 
 _MILLION = 1_000_000
 _BILLION = 1_000_000_000
@@ -150,4 +149,4 @@ def _notes(usages: Iterable[Usage]) -> Iterator[str]:
 def provisioned_month(usage: Usage) -> float:
     """USD a month for the function's provisioned concurrency, used or not."""
     gigabytes = usage.provisioned * usage.memory / _GB
-    return gigabytes * MONTH * 3600 * _PROVISIONED[usage.architecture]
+    return gigabytes * HOURS * 3600 * _PROVISIONED[usage.architecture]
