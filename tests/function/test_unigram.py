@@ -140,10 +140,12 @@ def test_bytes_stand_for_unknown_characters(tmp_path: Path) -> None:
 
     @settings(max_examples=200, deadline=None)
     @given(TEXTS)
+    @example("et")  # of which a part is unknown, for want of a byte among the pieces
     def same(text: str) -> None:
         encoded = ours.encode(text)
         assert encoded == right(library, numbers, text)
-        assert ours.decode(encoded) == library.decode_pieces([texts[number] for number in encoded]).strip()
+        known = [texts[number] for number in encoded if texts[number] not in SPECIAL]
+        assert ours.decode(encoded) == library.decode_pieces(known).strip()
 
     same()
 

@@ -21,6 +21,7 @@ _SCHEMA = """
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = OFF;
     PRAGMA cache_size = -65536;
+    BEGIN;
     CREATE TABLE record (
         id INTEGER PRIMARY KEY, key TEXT NOT NULL, time INTEGER NOT NULL, share INTEGER NOT NULL,
         function TEXT NOT NULL, failed INTEGER NOT NULL, cold INTEGER NOT NULL, class TEXT, score REAL, latency REAL,
@@ -31,6 +32,7 @@ _SCHEMA = """
     CREATE TABLE progress (done INTEGER, total INTEGER, skipped INTEGER, runs INTEGER, is_busy INTEGER, error TEXT,
         hint TEXT);
     INSERT INTO progress VALUES (0, 0, 0, 0, 1, '', '');
+    COMMIT;
 """
 _INSERT = "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -66,7 +68,7 @@ class Row(NamedTuple):
 
 
 def create(path: str) -> sqlite3.Connection:
-    """An empty index in a new file, to be written."""
+    """An empty index in a new file, to be written; who reads meanwhile sees no table yet, or all of it."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.executescript(_SCHEMA)
     return connection
