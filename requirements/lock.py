@@ -23,6 +23,8 @@ UNUSED_BY_TOKENIZERS = (
     *("huggingface-hub", "filelock", "fsspec", "hf-xet", "pyyaml", "tqdm"),
     *("h11", "httpx", "httpx2", "httpx2-jsfetch", "httpcore2", "truststore"),
 )
+# Of hdrhistogram, which asks for what built it.
+UNUSED_BY_HDRHISTOGRAM = ("pbr", "setuptools")
 COMMON = ("--universal", "--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url", "--quiet")
 
 
@@ -46,8 +48,9 @@ def lock_exporter(path: Path) -> None:
 
 if __name__ == "__main__":
     extras = ("--extra", "onnx")
-    unused = without(*UNUSED, *UNUSED_BY_TOKENIZERS)
-    compile_lock("serve", "--generate-hashes", *extras, "--extra", "text", "--extra", "image", *unused)
+    unused = without(*UNUSED, *UNUSED_BY_TOKENIZERS, *UNUSED_BY_HDRHISTOGRAM)
+    served = [word for extra in ("onnx", "text", "image", "measure") for word in ("--extra", extra)]
+    compile_lock("serve", "--generate-hashes", *served, *unused)
     compile_lock(
         "dev",
         "--generate-hashes",

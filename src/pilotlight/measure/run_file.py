@@ -1,0 +1,64 @@
+"""What a run of `bench load` has found, kept in a file: to be compared with another, or to be simulated with."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pilotlight.errors import UsageError
+from pilotlight.measure.drafts import draft
+
+FORMAT = "pilotlight-run-1"
+SAMPLES = 10_000
+"""As many of a kind are kept at most, drawn at random where there were more."""
+
+_HINT = "name a file that `pilotlight bench load --save` wrote"
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. Times in milliseconds.
+
+    `latencies` are those of good answers, as the client saw them, and `histogram` all of them in HdrHistogram's V2
+    encoding, in microseconds. `durations` and `inits` are what the function itself took, without the way to it: the
+    Duration and the Init Duration (or with SnapStart the Restore Duration) of its REPORT lines; empty where nobody
+    told. `memory` in MB and `architecture` are the function's, 0 and "" where unknown. `cold` of the `requests` began
+    with an init phase. `began` is ISO 8601.
+    """
+
+    target: str
+    began: str
+    machine: str
+    requests: int
+    seconds: float
+    errors: dict[str, int]
+    latencies: Sequence[float]
+    histogram: str = ""
+    durations: Sequence[float] = ()
+    inits: Sequence[float] = ()
+    cold: int = 0
+    memory: int = 0
+    architecture: str = ""
+    concurrency: int = 0
+    rate: float = 0.0
+    phases: dict[str, float] = {}
+    format: str = FORMAT
+
+
+def write(path: Path, run: Saved) -> None:
+    """Raises `UsageError` where the file cannot be written; what was there stays then."""
+    with draft(path) as file:
+        file.write_text(json.dumps(msgspec.to_builtins(run), indent=1) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Saved:
+    """Raises `UsageError` for what is no such file."""
+    try:
+        run = msgspec.json.decode(path.read_bytes(), type=Saved)
+    except OSError as error:
+        raise UsageError(f"reading {path}: {error.strerror}", _HINT) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"reading {path}: it is no run: {error}", _HINT) from None
+    if run.format != FORMAT:
+        raise UsageError(f"reading {path}: its format is {run.format}, not {FORMAT}", _HINT)
+    return run
