@@ -10,7 +10,7 @@ serve: .venv/installed  ## serve every example at 127.0.0.1:$(PORT)
 test: .venv-dev/installed  ## everything that needs nothing beyond pip
 	.venv-dev/bin/pytest -n auto
 
-test-system: .venv-train/installed tests/dynalite/installed tests/axe/installed site  ## what needs system packages, those of .ci/run, and torch too
+test-system: .venv-train/installed tests/dynalite/installed tests/axe/installed tests/pythons/installed site  ## what needs system packages, those of .ci/run, and torch too
 	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
 	.venv-train/bin/pytest -m system
 
@@ -83,7 +83,7 @@ clean:
 	.venv-docs/bin/pip install $(PIP_FLAGS) --no-deps --require-hashes -r requirements/docs.txt
 	touch $@
 
-# A DynamoDB and axe for tests: npm's packages bring their binaries along, so none of their scripts is run.
+# A DynamoDB, axe and other Pythons for tests: npm's packages bring their binaries along, so none of their scripts is run.
 tests/%/installed: tests/%/package-lock.json
 	npm ci --prefix tests/$* --ignore-scripts --no-audit --no-fund --loglevel error
 	touch $@
