@@ -21,6 +21,7 @@ from pilotlight.cli.records import records
 from pilotlight.cli.serve import serve
 from pilotlight.cli.status import status
 from pilotlight.cli.template import template
+from pilotlight.cli.tune import tune_command
 from pilotlight.cli.vectors import vectors
 from pilotlight.errors import PilotlightError
 
@@ -40,7 +41,7 @@ def cli() -> None:
 
 for command in (
     *(new, serve, invoke, optimize, cache, build, template, deploy, status, logs, doctor, destroy),
-    *(records, vectors, bench, completion),
+    *(records, vectors, bench, tune_command, completion),
 ):
     cli.add_command(command)
 

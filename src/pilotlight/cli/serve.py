@@ -16,7 +16,7 @@ from pilotlight.cli.place import local_records_table
 from pilotlight.cli.records_page import RecordsPages
 from pilotlight.errors import ProjectError
 from pilotlight.events import Request, Response
-from pilotlight.local import pages, server
+from pilotlight.local import pages, server, shares
 from pilotlight.local.describe import Description
 from pilotlight.local.host import LEVELS
 from pilotlight.local.isolation import Level
@@ -66,6 +66,9 @@ _ISOLATED = {
     is_flag=True,
     help="Run each function's init phase once and fork its environments from that, as with SnapStart.",
 )
+@click.option(
+    "--cpu-share", is_flag=True, help="Hold each environment to the processor time that its memory gives it on Lambda."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of text.")
 def serve(
     folders: tuple[Path, ...],
@@ -75,6 +78,7 @@ def serve(
     reload: bool,
     isolation: Level | None,
     fork_server: bool,
+    cpu_share: bool,
     as_json: bool,
 ) -> None:
     """Serve the services in FOLDERS (default: here) as HTTP APIs, one gateway on one port.
@@ -82,7 +86,11 @@ def serve(
     A function's environments start when requests come, scale out with them and stop when idle, as on AWS Lambda. The
     same port serves the Invoke API for boto3 and `aws lambda invoke --endpoint-url`, and at / a page to try functions.
     """
-    options = server.Options(folders or (Path("."),), host, port, memory or 0, reload, isolation, fork_server)
+    options = server.Options(
+        folders or (Path("."),), host, port, memory or 0, reload, isolation, fork_server, cpu_share
+    )
+    if cpu_share:
+        _tell_shares()
     log = output.Log()
     projects = models.prepare(server.load(options.folders))
     records = RecordsPages(records_tables(projects, host))
@@ -94,6 +102,12 @@ def serve(
         log.flush()
     if not as_json:
         output.line("Stopped.")
+
+
+def _tell_shares() -> None:
+    """Where processor time is not held as was asked for, or cannot be."""
+    if reason := shares.why_not():
+        output.note(f"Processor time is not held: {reason}. To have it: {shares.HINT}.")
 
 
 def billed(usages: Sequence[Usage]) -> Mapping[str, object]:

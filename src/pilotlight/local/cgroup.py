@@ -1,16 +1,18 @@
-"""A control group for each execution environment: the kernel holds its memory, counts it, and ends all of it.
+"""A control group for each execution environment: the kernel holds its memory, counts it, and ends all of it. It
+holds its processor time as well, where that is asked for.
 
 Version 2 where its memory controller may be used, else version 1, else none: then memory.Watcher is what is left.
 A group's name holds the server's process id, so that the next server can remove what a killed one left behind.
 
 Sources: docs.kernel.org/admin-guide/cgroup-v2.html, docs.kernel.org/admin-guide/cgroup-v1/memory.html and pids.html,
-cgroups(7), proc_pid_mountinfo(5). What is done for version 1 is tested on a kernel. What is done for version 2 was
-written by that documentation and is tested on folders with the same files: no kernel with a version 2 memory
-controller has run it yet.
+docs.kernel.org/scheduler/sched-bwc.html, cgroups(7), proc_pid_mountinfo(5). What is done for version 1 is tested on a
+kernel. What is done for version 2 was written by that documentation and is tested on folders with the same files: no
+kernel with a version 2 memory controller has run it yet.
 """
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -26,19 +28,30 @@ _PATIENCE = 5.0  # seconds to wait for killed processes; one that waits for a de
 _PAUSES = (0.001, 0.05)  # seconds between two looks whether they are gone: the first pause, the longest
 _background: set[asyncio.Task[None]] = set()
 
+PERIOD = 20_000
+"""Microseconds after which a group has its processor time anew. That of Lambda is reported to be as long
+(mustafaakin.dev/posts/2018-01-25-how-does-proportional-cpu-allocation-work-with-aws-lambda). The share of 128 MB is
+then 1.4 ms, and the kernel takes none below 1 ms."""
+
 
 class Places(NamedTuple):
     """The folders in which groups are made: one of `v2` and `memory`, and of version 1 also the counter of processes,
-    with which nothing can be forked any more while a group is killed."""
+    with which nothing can be forked any more while a group is killed. `cpu` is where processor time can be held: in
+    version 2 the same folder as `v2`."""
 
     v2: Path | None = None
     memory: Path | None = None
     pids: Path | None = None
+    cpu: Path | None = None
 
-    def folders(self) -> tuple[Path, ...]:
+    def folders(self, shares: bool = False) -> tuple[Path, ...]:
+        """That which counts memory first, that which counts processes last; with `shares` also `cpu`."""
         if self.v2 is not None:
             return (self.v2,)
-        return () if self.memory is None else tuple(place for place in (self.memory, self.pids) if place is not None)
+        if self.memory is None:
+            return ()
+        several = (self.memory, self.cpu if shares else None, self.pids)
+        return tuple(dict.fromkeys(place for place in several if place is not None))
 
 
 class Cgroup:
@@ -50,13 +63,16 @@ class Cgroup:
         self._was_killed = False
 
     @classmethod
-    def make(cls, name: str, limit: int | None, places: Places | None = None) -> "Cgroup | None":
-        """A new group that may hold `limit` MB, None for any amount; None where this machine lets us make none.
+    def make(
+        cls, name: str, limit: int | None, places: Places | None = None, share: float | None = None
+    ) -> "Cgroup | None":
+        """A new group that may hold `limit` MB, None for any amount, and have that `share` of processors, 0.5 for half
+        the time of one; None where this machine lets us make none.
 
         `name` has no slash and is used once. The limit counts what cannot be written back to a file: anonymous memory,
         and files of a tmpfs. Mapped weights are given back instead.
         """
-        parents = (usable() if places is None else places).folders()
+        parents = (usable() if places is None else places).folders(shares=share is not None)
         if not parents:
             return None
         group = cls(tuple(parent / f"pilotlight-{os.getpid()}-{name}" for parent in parents))
@@ -65,6 +81,8 @@ class Cgroup:
                 folder.mkdir()
             if limit is not None:
                 group.restrict(limit * _MB)
+            if share is not None:
+                group.allot(share)
         except OSError:
             group._remove_folders()
             return None
@@ -90,6 +108,17 @@ class Cgroup:
             _write(folder / "memory.limit_in_bytes", limit)
             if not _write_if_there(folder / "memory.memsw.limit_in_bytes", limit):  # memory and swap together
                 _write_if_there(folder / "memory.swappiness", 0)
+
+    def allot(self, share: float) -> None:
+        """Let it have that share of processors from now on; of one period it may have all at once. Raises OSError."""
+        quota = round(share * PERIOD)
+        for folder in self.folders:
+            if (folder / "cpu.max").exists():
+                return _write(folder / "cpu.max", f"{quota} {PERIOD}")
+            if (folder / "cpu.cfs_quota_us").exists():
+                _write(folder / "cpu.cfs_period_us", PERIOD)
+                return _write(folder / "cpu.cfs_quota_us", quota)
+        raise OSError(errno.ENOENT, "no control group of processors")
 
     def anon(self) -> int:
         """Bytes of anonymous memory that its processes hold now, those in swap as well; a page that several share
@@ -153,14 +182,14 @@ def usable() -> Places:
     found = locate(read("/proc/self/cgroup"), read("/proc/self/mountinfo"))
     v2 = None if found.v2 is None else prepare(found.v2)
     if v2 is not None:
-        return Places(v2=v2)
-    memory, pids = (place if place is not None and _is_writable(place) else None for place in found[1:])
-    return Places(memory=memory, pids=pids if memory is not None else None)
+        return Places(v2=v2, cpu=v2 if "cpu" in read(v2 / "cgroup.subtree_control").split() else None)
+    memory, pids, cpu = (place if place is not None and _is_writable(place) else None for place in found[1:])
+    return Places() if memory is None else Places(memory=memory, pids=pids, cpu=cpu)
 
 
 def leftovers(places: Places | None = None) -> None:
     """Remove the empty groups of servers that have died."""
-    for place in (usable() if places is None else places).folders():
+    for place in (usable() if places is None else places).folders(shares=True):
         with contextlib.suppress(OSError):
             for folder in list(place.iterdir()):
                 found = _NAME.fullmatch(folder.name)
@@ -177,7 +206,7 @@ def locate(groups: str, mounts: str) -> Places:
             folder = _below(point, root, own.get(name, ""))
             if folder is not None:
                 folders.setdefault(name, folder)
-    return Places(v2=folders.get(""), memory=folders.get("memory"), pids=folders.get("pids"))
+    return Places(folders.get(""), folders.get("memory"), folders.get("pids"), folders.get("cpu"))
 
 
 def prepare(own: Path) -> Path | None:
@@ -196,8 +225,9 @@ def prepare(own: Path) -> Path | None:
 
 
 def _give_memory(own: Path) -> bool:
-    """Whether groups below it have the memory controller now."""
-    if "memory" not in read(own / "cgroup.controllers").split() or not _is_writable(own):
+    """Whether groups below it have the memory controller now, and that of processors where there is one."""
+    controllers = read(own / "cgroup.controllers").split()
+    if "memory" not in controllers or not _is_writable(own):
         return False
     if read(own / "cgroup.procs").split() not in ([], [str(os.getpid())]):  # others would have to move too
         return False
@@ -205,7 +235,7 @@ def _give_memory(own: Path) -> bool:
     try:
         down.mkdir()
         _write(down / "cgroup.procs", 0)
-        _write(own / "cgroup.subtree_control", "+memory")
+        _write(own / "cgroup.subtree_control", "+memory +cpu" if "cpu" in controllers else "+memory")
     except OSError:
         _write_if_there(own / "cgroup.procs", 0)
         _remove_folder(down)

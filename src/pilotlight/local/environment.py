@@ -144,6 +144,8 @@ class Environment:
         spawn = self._loop.create_task(self._spawn())
         try:
             await asyncio.shield(spawn)
+            if inside_invocation and self._started:
+                self._started.throttle()
             await asyncio.wait_for(asyncio.shield(self._ready), timeout)
         except BaseException as error:
             await asyncio.gather(spawn, return_exceptions=True)  # half a spawn could not be undone
@@ -156,6 +158,8 @@ class Environment:
                 self._log(report.init(seconds, "error", error.kind))
             raise
         self._init = self._init.ended(time.perf_counter() - self._began)
+        if self._started:
+            self._started.throttle()
         if inside_invocation:
             self._budget -= self._init.seconds
 

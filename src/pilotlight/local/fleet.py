@@ -23,6 +23,7 @@ from pilotlight.values import Call, Result
 # serve the requests of the others, would be ready no sooner than the last.
 _STARTS_AT_ONCE = 4 * (os.cpu_count() or 1)
 _NEXT_GRACE = 0.01  # seconds that a runtime which has answered is given to ask for its next event
+_SHARING_GRACE = 0.05  # the same for one that may have to wait until it has processor time again
 
 
 class Place(NamedTuple):
@@ -158,7 +159,8 @@ class Fleet:
         self.waiting.append(place)
         answer.add_done_callback(lambda _: self._give_up(place))
         if any(environment.is_finishing for environment in self.environments):
-            self._loop.call_later(_NEXT_GRACE, self.grow)
+            grace = _SHARING_GRACE if self._machine.host.is_sharing else _NEXT_GRACE
+            self._loop.call_later(grace, self.grow)
         else:
             self.grow()
 

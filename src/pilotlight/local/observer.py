@@ -75,7 +75,9 @@ class Observer(Protocol):
         """The same for a function that was watched before."""
 
 
-class _Nobody:
+class Nobody:
+    """Keeps nothing; others may keep some of it."""
+
     def watch(self, function: Function) -> Watch:
         return self
 
@@ -101,4 +103,4 @@ class _Nobody:
     def called(self, front: Front, sent: int, answered: int, extended_id: str, request_id: str) -> None: ...
 
 
-NOBODY = _Nobody()
+NOBODY = Nobody()

@@ -61,7 +61,8 @@ class Reporter(NamedTuple):
 class Options(NamedTuple):
     """`memory` in MB: what all environments may have together, by their settings.
 
-    `isolation` None is the strongest that the kernel offers. With `fork_server` every function runs as with SnapStart.
+    `isolation` None is the strongest that the kernel offers. With `fork_server` every function runs as with SnapStart;
+    with `cpu_share` environments have processor time by their memory.
     """
 
     folders: tuple[Path, ...]
@@ -71,6 +72,7 @@ class Options(NamedTuple):
     reload: bool = True
     isolation: Level | None = None
     fork_server: bool = False
+    cpu_share: bool = False
 
 
 def machine_memory() -> int:
@@ -123,7 +125,7 @@ async def serve(
     """
     _allow_open_files()
     listener = listen(options.host, options.port)
-    host = Host(options.isolation)
+    host = Host(options.isolation, options.cpu_share)
     try:
         level = await host.level()
         server = Server(projects, options._replace(isolation=level), reporter, host, billed, prepare, more)
