@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "pilotlight"
 
 ENGINES = ("local", "optimize", "vectors", "bundle", "deploy", "measure")
-SETTINGS = tuple(f"settings_{part}" for part in ("parts", "gateway", "deploy", "convert", "checks"))
+SETTINGS = tuple(f"settings_{part}" for part in ("parts", "gateway", "deploy", "convert", "checks", "edit"))
 BESIDE = ("fronts", "model_version", "prices", "route", "source", "usage")
 PROJECT = ("project", "settings", "settings_file", *BESIDE, *SETTINGS)
 GROUND = ("", "errors", "events", "limits", "values")  # "" is the package itself

@@ -38,6 +38,15 @@ subprocess.Popen([sys.executable, "-c", child, grandchild]).wait()
 time.sleep(60)
 """
 
+BUSY = """
+import time
+began = time.process_time(), time.monotonic()
+while time.monotonic() < began[1] + 1:
+    pass
+print((time.process_time() - began[0]) / (time.monotonic() - began[1]), flush=True)
+time.sleep(60)
+"""
+
 Start = Callable[[Cgroup | None, str], subprocess.Popen[str]]
 
 
@@ -122,6 +131,21 @@ def test_removes_at_once_what_is_empty_and_in_the_background_what_is_not(start: 
     asyncio.run(asyncio.wait_for(remove_both(), 30))
 
 
+def test_has_no_more_than_its_share_of_processors(start: Start) -> None:
+    """However busy the machine is: that can only make it less."""
+    group = Cgroup.make("shares", 256, share=0.1)
+    if group is None:
+        assert usable().cpu is None
+        return
+    process = start(group, BUSY)
+    assert float(first_line(process)) < 0.5
+    group.allot(1.0)
+    process.kill()
+    process.wait()
+    asyncio.run(group.close())
+    assert [folder for folder in group.folders if folder.exists()] == []
+
+
 def test_a_name_is_used_once() -> None:
     group = Cgroup.make("twice", 128)
     assert Cgroup.make("twice", 128) is None
@@ -163,6 +187,7 @@ def test_finds_its_own_groups_of_version_1() -> None:
         v2=Path("/sys/fs/cgroup/unified/"),
         memory=Path("/sys/fs/cgroup/cpu memory/a/b c"),
         pids=Path("/sys/fs/cgroup/pids"),
+        cpu=Path("/sys/fs/cgroup/cpu memory/a/b c"),
     )
 
 
@@ -203,7 +228,7 @@ def test_makes_groups_below_its_own_where_that_gives_memory_already(tmp_path: Pa
 def test_goes_one_down_where_it_is_alone(tmp_path: Path) -> None:
     own = lay_out(tmp_path / "own", NOT_GIVEN | {"cgroup.procs": f"{os.getpid()}\n"})
     assert prepare(own) == own
-    assert (own / "cgroup.subtree_control").read_text() == "+memory"
+    assert (own / "cgroup.subtree_control").read_text() == "+memory +cpu"
     assert (own / f"pilotlight-{os.getpid()}-server" / "cgroup.procs").read_text() == "0"
 
 
@@ -269,6 +294,33 @@ def test_version_2_kills_by_one_file(tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "group", {"cgroup.kill": "", "cgroup.procs": ""})
     Cgroup((folder,)).kill()
     assert (folder / "cgroup.kill").read_text() == "1"
+
+
+def test_version_2_has_a_share_of_each_period(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "group", {"memory.max": "max\n", "cpu.max": "max 100000\n"})
+    Cgroup((folder,)).allot(128 / 1769)
+    assert (folder / "cpu.max").read_text() == "1447 20000"
+
+
+def test_version_1_has_a_share_of_each_period(tmp_path: Path) -> None:
+    memory, pids = (lay_out(tmp_path / name, {"cgroup.procs": ""}) for name in ("memory", "pids"))
+    cpu = lay_out(tmp_path / "cpu", {"cpu.cfs_period_us": "100000\n", "cpu.cfs_quota_us": "-1\n"})
+    Cgroup((memory, cpu, pids)).allot(3008 / 1769)
+    assert [(cpu / f"cpu.cfs_{name}_us").read_text() for name in ("period", "quota")] == ["20000", "34008"]
+
+
+def test_groups_of_version_1_are_three_where_time_is_shared(tmp_path: Path) -> None:
+    memory, pids, cpu = (tmp_path / name for name in ("memory", "pids", "cpu"))
+    places = Places(memory=memory, pids=pids, cpu=cpu)
+    assert (places.folders(), places.folders(shares=True)) == ((memory, pids), (memory, cpu, pids))
+    both = Places(memory=memory, cpu=memory)  # one mount of several controllers
+    assert both.folders(shares=True) == (memory,)
+
+
+def test_makes_none_where_no_time_can_be_shared(tmp_path: Path) -> None:
+    memory = lay_out(tmp_path / "memory", {"cgroup.procs": ""})
+    assert Cgroup.make("none", None, Places(memory=memory), share=0.5) is None
+    assert [path.name for path in memory.iterdir()] == ["cgroup.procs"]
 
 
 def test_an_older_version_2_freezes_and_kills_each(tmp_path: Path, start: Start) -> None:

@@ -29,9 +29,9 @@ _PAUSES = (0.001, 0.05)  # seconds between two looks whether they are gone: the 
 _background: set[asyncio.Task[None]] = set()
 
 PERIOD = 20_000
-"""Microseconds after which a group has its processor time anew. That of Lambda is reported to be as long
-(mustafaakin.dev/posts/2018-01-25-how-does-proportional-cpu-allocation-work-with-aws-lambda). The share of 128 MB is
-then 1.4 ms, and the kernel takes none below 1 ms."""
+"""Microseconds after which a group has its processor time anew: as many as were measured on Lambda, by who saw runs
+pause until then that had used up their share (github.com/pwrdrvr/lambda-dispatch/issues/246). The share of 128 MB is
+then 1.4 ms; the kernel takes none below 1 ms."""
 
 
 class Places(NamedTuple):
