@@ -30,6 +30,7 @@ bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what b
 	.venv-train/bin/python benchmarks/vectors.py --dynamodb
 	.venv-train/bin/python benchmarks/fork_server.py
 	.venv-train/bin/python benchmarks/memory_limit.py
+	.venv-train/bin/python benchmarks/tune.py
 	.venv-train/bin/python benchmarks/throughput.py
 	.venv-train/bin/python benchmarks/faults.py
 	.venv-train/bin/python benchmarks/tables.py

@@ -89,10 +89,10 @@ def serve(
     options = server.Options(
         folders or (Path("."),), host, port, memory or 0, reload, isolation, fork_server, cpu_share
     )
-    if cpu_share:
-        _tell_shares()
     log = output.Log()
     projects = models.prepare(server.load(options.folders))
+    if cpu_share:
+        _tell_shares([function for each in projects for function in each.functions])
     records = RecordsPages(records_tables(projects, host))
     try:
         reporter = _json_reporter(log) if as_json else _text_reporter(log)
@@ -104,10 +104,15 @@ def serve(
         output.line("Stopped.")
 
 
-def _tell_shares() -> None:
-    """Where processor time is not held as was asked for, or cannot be."""
+def _tell_shares(functions: Sequence[Function]) -> None:
+    """Where processor time is not what was asked for."""
     if reason := shares.why_not():
         output.note(f"Processor time is not held: {reason}. To have it: {shares.HINT}.")
+        return
+    for function in functions:
+        wanted, there = shares.share(function.memory), shares.processors()
+        if wanted > there:
+            output.note(f"{_short(function.key)} would have {wanted:.1f} processors on Lambda, and has {there} here.")
 
 
 def billed(usages: Sequence[Usage]) -> Mapping[str, object]:

@@ -15,6 +15,8 @@ from pilotlight.measure.tune import Choice, Figures, Pricing
 from pilotlight.project import Function, Project
 from pilotlight.settings import FILE
 
+_BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+
 Choices = Mapping[str, Mapping[str, Choice]]
 """By architecture, then by goal."""
 
@@ -172,7 +174,7 @@ def _mark(times: Any, costs: Any, figures: Sequence[Figures], choice: Choice) ->
     [chosen] = [each for each in figures if each.memory == choice.memory]
     lift = {"cheapest": -14, "fastest": 8, "balanced": 8}[choice.goal]
     place = (choice.memory, getattr(chosen, name))
-    axes.annotate(choice.goal, place, textcoords="offset points", xytext=(0, lift), ha="center")
+    axes.annotate(choice.goal, place, textcoords="offset points", xytext=(0, lift), ha="center", bbox=_BEHIND)
 
 
 def _label(axes: Any, what: str, memories: Sequence[int]) -> None:
