@@ -1,7 +1,7 @@
 """`pilotlight tune --remote` in a real account: settings measured, what is live as it was, and nothing of it left.
 
-`pytest -m aws -p no:xdist tests/aws` runs it, as test_account.py says. It takes some minutes and costs cents, and has not
-been run where the other tests run: there is no account there.
+`pytest -m aws -p no:xdist tests/aws` runs it, as test_account.py says. It takes some minutes and costs cents, and has
+not been run where the other tests run: there is no account there.
 """
 
 import json

@@ -24,7 +24,7 @@ TAG = "pilotlight:tune"
 VARIABLE = "PILOTLIGHT_TUNE"
 """Changed before each cold start: Lambda starts no invocation in an environment of another configuration."""
 _RECORDS = "PILOTLIGHT_RECORDS"  # what is only tried is not recorded
-_COPIED = ("Role", "Runtime", "Handler", "Timeout", "ImageConfig", "FileSystemConfigs", "KMSKeyArn")
+_COPIED = ("Role", "Runtime", "Handler", "Timeout", "FileSystemConfigs", "KMSKeyArn")
 _DELAY = {"Delay": 2, "MaxAttempts": 300}  # a first network interface in a VPC takes minutes
 _MAGIC = b"\x7fELF"
 
@@ -59,6 +59,9 @@ def original(session: Session, name: str) -> Original:
     client = session.client("lambda")
     with asking(f"asking for the function {name}"), absent("ResourceNotFoundException"):
         found = client.get_function(FunctionName=name, Qualifier=names.ALIAS)
+        if hidden := found["Configuration"].get("Environment", {}).get("Error"):
+            reason = f"reading the variables of {name}: {hidden.get('Message', 'AWS does not show them')}"
+            raise AwsRefused(reason, "these credentials need kms:Decrypt for the function's key: ask who gave them")
         return Original(name, found["Configuration"], found["Code"])
     hint = "`pilotlight deploy` makes it; --stage and --region say where else to look"
     raise UsageError(f"there is no function {name!r} in {session.region}", hint)
