@@ -297,9 +297,10 @@ def test_version_2_kills_by_one_file(tmp_path: Path) -> None:
 
 
 def test_version_2_has_a_share_of_each_period(tmp_path: Path) -> None:
-    folder = lay_out(tmp_path / "group", {"memory.max": "max\n", "cpu.max": "max 100000\n"})
+    folder = lay_out(tmp_path / "group", {"memory.max": "max\n", "cpu.max": "max 100000\n", "cpu.weight": "100\n"})
     Cgroup((folder,)).allot(128 / 1769)
     assert (folder / "cpu.max").read_text() == "1447 20000"
+    assert (folder / "cpu.weight").read_text() == "10000"
 
 
 def test_version_1_has_a_share_of_each_period(tmp_path: Path) -> None:

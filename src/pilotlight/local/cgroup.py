@@ -26,6 +26,7 @@ _MB = 1024 * 1024
 _ROUNDS = 100  # of signals, for groups in which processes still start while they are killed
 _PATIENCE = 5.0  # seconds to wait for killed processes; one that waits for a dead disk may take for ever
 _PAUSES = (0.001, 0.05)  # seconds between two looks whether they are gone: the first pause, the longest
+_HEAVIEST = {1: 262_144, 2: 10_000}  # weights of a group among others, by version
 _background: set[asyncio.Task[None]] = set()
 
 PERIOD = 20_000
@@ -110,12 +111,15 @@ class Cgroup:
                 _write_if_there(folder / "memory.swappiness", 0)
 
     def allot(self, share: float) -> None:
-        """Let it have that share of processors from now on; of one period it may have all at once. Raises OSError."""
+        """Let it have that share of processors from now on; of one period it may have all at once. What else runs on
+        the machine comes after it. Raises OSError."""
         quota = round(share * PERIOD)
         for folder in self.folders:
             if (folder / "cpu.max").exists():
+                _write_if_there(folder / "cpu.weight", _HEAVIEST[2])
                 return _write(folder / "cpu.max", f"{quota} {PERIOD}")
             if (folder / "cpu.cfs_quota_us").exists():
+                _write_if_there(folder / "cpu.shares", _HEAVIEST[1])
                 _write(folder / "cpu.cfs_period_us", PERIOD)
                 return _write(folder / "cpu.cfs_quota_us", quota)
         raise OSError(errno.ENOENT, "no control group of processors")
