@@ -215,7 +215,7 @@ def test_the_other_architecture_is_not_here(service: Path) -> None:
 def test_more_processors_than_there_are(service: Path) -> None:
     if shares.processors() >= 6:
         return
-    there = f"measuring by memory: 10240 MB are 5.8 processors, and this machine has {shares.processors()}"
+    there = f"measuring by memory: 10240 MB are 5.8 processors, and there are {shares.processors():g} here"
     assert refused(service, "tone", "--memory", "10240") in (WITHOUT_GROUPS, there)
 
 

@@ -10,9 +10,13 @@ import io
 import itertools
 import json
 import re
+import signal
+import subprocess
+import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, NamedTuple
 
 import click
@@ -47,12 +51,14 @@ KILLED = {
 class Lambda:
     """moto's, but for invocations: a function of 64 MB, whose time is that of a processor at its share.
 
-    `broken` is what each of them answers with. `asked` are the method and path of each request."""
+    `broken` is what each of them answers with, `invoked` is called before. `asked` are the method and path of each
+    request, `events` what the function was given."""
 
     def __init__(self, moto_url: str) -> None:
         self.asked: list[str] = []
         self.events: list[Any] = []
         self.broken: dict[str, str] | None = None
+        self.invoked: Callable[[], None] = lambda: None
         self._host = moto_url.removeprefix("http://").rstrip("/")
         self._is_cold: set[str] = set()
 
@@ -62,6 +68,7 @@ class Lambda:
         found = re.fullmatch(r"/2015-03-31/functions/([^/]+)/(invocations|configuration)", path)
         if found and found[2] == "invocations":
             self.events.append(json.loads(request.body))
+            self.invoked()
             return self._invoked(found[1])
         if found and request.method == "PUT":
             self._is_cold.add(found[1])
@@ -280,6 +287,22 @@ def test_what_a_killed_run_left_is_told_and_removed(account: Account, capsys: py
     assert account.session.client("logs").describe_log_groups()["logGroups"] == []
     assert account.tune("--clean") == 0
     assert "nothing is left of `tune` for service--echo" in capsys.readouterr().err
+
+
+def test_an_interrupt_shows_what_was_measured_and_leaves_nothing(account: Account) -> None:
+    command = [sys.executable, "-m", "pilotlight", "tune", "echo", "--remote", "--yes", "--memory", "512,1769"]
+    with subprocess.Popen(command, cwd=account.root, stdout=PIPE, stderr=PIPE, text=True) as process:
+
+        def interrupt() -> None:
+            if len(account.served.events) == 30:
+                process.send_signal(signal.SIGINT)
+
+        account.served.invoked = interrupt
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "  balanced   " in out
+    assert err.endswith("Interrupted: these are the rounds that were whole before.\n")
+    assert account.functions() == [NAME]
 
 
 class Breaks:

@@ -112,7 +112,7 @@ def _tell_shares(functions: Sequence[Function]) -> None:
     for function in functions:
         wanted, there = shares.share(function.memory), shares.processors()
         if wanted > there:
-            output.note(f"{_short(function.key)} would have {wanted:.1f} processors on Lambda, and has {there} here.")
+            output.note(f"{_short(function.key)} would have {wanted:.1f} processors on Lambda, and has {there:g} here.")
 
 
 def billed(usages: Sequence[Usage]) -> Mapping[str, object]:

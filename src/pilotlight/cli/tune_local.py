@@ -35,7 +35,7 @@ def possible(memories: Sequence[int]) -> tuple[list[int], list[int]]:
     there = shares.processors()
     fit = [memory for memory in memories if shares.share(memory) <= there]
     if not fit:
-        reason = f"{min(memories)} MB are {shares.share(min(memories)):.1f} processors, and this machine has {there}"
+        reason = f"{min(memories)} MB are {shares.share(min(memories)):.1f} processors, and there are {there:g} here"
         raise UsageError(f"measuring by memory: {reason}", "name less memory by --memory, or measure with --remote")
     return fit, [memory for memory in memories if memory not in fit]
 

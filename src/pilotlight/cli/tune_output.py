@@ -90,7 +90,7 @@ def _chosen(choice: Choice, found: Found, architecture: str) -> str:
     )
     alike = f"  (not told apart: {', '.join(map(str, choice.alike))})" if choice.alike else ""
     memory = f"{choice.memory} MB"
-    return f"  {choice.goal:9} {memory:>8}  {figures.time:9.1f} ms  ${figures.dollars:.2f} a million{alike}"
+    return f"  {choice.goal:9} {memory:>8}  {figures.time:9.1f} ms on average  ${figures.dollars:.2f} a million{alike}"
 
 
 def _tell_prices(found: Found) -> None:

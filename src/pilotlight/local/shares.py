@@ -6,9 +6,11 @@ configuration-memory.html). What a processor does in that time is this machine's
 """
 
 import os
+from math import inf
+from pathlib import Path
 
 from pilotlight import limits
-from pilotlight.local.cgroup import usable
+from pilotlight.local.cgroup import read, usable
 
 HINT = (
     "run as root, or in a systemd scope that may share out processors: "
@@ -21,9 +23,19 @@ def share(memory: int) -> float:
     return memory / limits.MEMORY_OF_ONE_VCPU
 
 
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def processors() -> float:
+    """How many this process may use: where a container is held to a part of the machine's, that."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    own = usable().cpu
+    return there if own is None else min(there, allowed(own))
+
+
+def allowed(group: Path) -> float:
+    """To how many the group of that folder is held, infinity where it is not."""
+    quota, period = read(group / "cpu.max").split() or (
+        read(group / f"cpu.cfs_{name}_us").strip() or "0" for name in ("quota", "period")
+    )
+    return int(quota) / int(period) if quota.isdecimal() and int(quota) else inf
 
 
 def why_not() -> str:
