@@ -15,6 +15,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any, NamedTuple
@@ -55,12 +56,15 @@ class Lambda:
     request, `events` what the function was given."""
 
     def __init__(self, moto_url: str) -> None:
+        self.begin_anew()
+        self._host = moto_url.removeprefix("http://").rstrip("/")
+        self._is_cold: set[str] = set()
+
+    def begin_anew(self) -> None:
         self.asked: list[str] = []
         self.events: list[Any] = []
         self.broken: dict[str, str] | None = None
         self.invoked: Callable[[], None] = lambda: None
-        self._host = moto_url.removeprefix("http://").rstrip("/")
-        self._is_cold: set[str] = set()
 
     def __call__(self, request: Request) -> bytes:
         path = request.target.partition("?")[0]
@@ -146,21 +150,32 @@ def deploy(session: Session, code: bytes) -> None:
     client.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
 
 
+@pytest.fixture(scope="module")
+def served(moto_url: str) -> Iterator[tuple[Lambda, str]]:
+    """It, and its URL."""
+    made = Lambda(moto_url)
+    with serving(made) as server:
+        yield made, f"http://127.0.0.1:{server.port}"
+
+
+opened = cache(lambda url: sessions.open())  # once for each URL: clients of boto3 take a while
+
+
 @pytest.fixture
-def account(environ: None, moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def account(environ: None, served: tuple[Lambda, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     files = {
         "inference/echo.py": "def handler(event, context): return 1",
         "events/echo.json": '{"text": "a film"}',
         "pilotlight.toml": "[functions.echo]\nmemory = 1769\ntimeout = 20\n",
     }
     root = write(tmp_path / "service", files)
-    served = Lambda(moto_url)
-    with serving(served) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{server.port}")
-        session = sessions.open()
-        deploy(session, package())
-        served.asked.clear()
-        yield Account(session, served, root)
+    made, url = served
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
+    session: Session = opened(url)
+    monkeypatch.setattr(Place, "session", lambda place, service: session)
+    deploy(session, package())
+    made.begin_anew()
+    return Account(session, made, root)
 
 
 SMALL = ("--memory", "128,512,1769", "--runs", "2", "--requests", "3")
@@ -329,11 +344,8 @@ class Breaks:
 
 @pytest.mark.parametrize("event", ["before-call.lambda", "after-call.lambda"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), AwsUnreachable("gone")], ids=["Ctrl-C", "no network"])
-def test_broken_off_at_any_request_it_leaves_nothing(
-    account: Account, error: BaseException, event: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_off_at_any_request_it_leaves_nothing(account: Account, error: BaseException, event: str) -> None:
     service = project.load(account.root)
-    monkeypatch.setattr(Place, "session", lambda place, service: account.session)
     options = Options(Place(), "", False, True, True)
     told = []
     for number in itertools.count():
