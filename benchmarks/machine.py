@@ -1,19 +1,12 @@
 """What every benchmark needs: the machine in one line, an environment as Lambda has it, a results file."""
 
 import os
-import platform
 from pathlib import Path
 from statistics import median
 
+from pilotlight.measure.machine import describe as describe
+
 RESULTS = Path(__file__).parent / "results"
-
-
-def describe() -> str:
-    """The machine in one line."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    return f"{next(names, platform.machine())}, {os.cpu_count()} CPUs, {system}"
 
 
 def environ() -> dict[str, str]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pilotlight.errors import UsageError
 from pilotlight.measure import load
+from pilotlight.measure.bodies import bodies
 from pilotlight.measure.http import Client
 from pilotlight.measure.load import Reply, Run, Sample, Summary
 
@@ -145,7 +146,7 @@ def test_times_of_a_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fields", "bodies"),
+    ("text", "fields", "made"),
     [
         ('a "film"\n\nfünf\r\n', [], [{"input": 'a "film"'}, {"input": "fünf"}]),
         ("a\tb\n", [], [{"input": "a\tb"}]),
@@ -155,9 +156,9 @@ def test_times_of_a_rate() -> None:
         ('{"x": 1}\n', ["text"], [{"text": '{"x": 1}'}]),
     ],
 )
-def test_a_request_a_line(text: str, fields: list[str], bodies: list[object]) -> None:
-    made = load.bodies(text.encode().splitlines(keepends=True), fields, "inputs.txt")
-    assert [json.loads(body) for body in made] == bodies
+def test_a_request_a_line(text: str, fields: list[str], made: list[object]) -> None:
+    found = bodies(text.encode().splitlines(keepends=True), fields, "inputs.txt")
+    assert [json.loads(body) for body in found] == made
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_a_request_a_line(text: str, fields: list[str], bodies: list[object]) ->
 )
 def test_a_line_that_is_no_request(lines: list[bytes], fields: list[str], message: str) -> None:
     with pytest.raises(UsageError) as error:
-        load.bodies(lines, fields, "inputs.txt")
+        bodies(lines, fields, "inputs.txt")
     assert str(error.value) == f"reading inputs.txt{message}"
 
 

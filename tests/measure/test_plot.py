@@ -37,7 +37,7 @@ def test_nothing_is_left_of_a_plot_that_failed(tmp_path: Path) -> None:
     [
         ("a.gif", "plotting to a.gif: it is neither PNG nor SVG", "write a.svg"),
         ("plot", "plotting to plot: it is neither PNG nor SVG", "write plot.svg"),
-        ("no/a.svg", "plotting to no/a.svg: there is no folder no", "make it, or name another file"),
+        ("no/a.svg", "writing no/a.svg: there is no folder no", "name a file in a folder that may be written"),
     ],
 )
 def test_other_files_are_refused(name: str, message: str, hint: str) -> None:

@@ -1,4 +1,4 @@
-"""`pilotlight bench`: measurements of functions. `cold` takes cold starts apart; `load` is in `load.py`."""
+"""`pilotlight bench`: measurements of functions. `cold` takes cold starts apart; `load` and `compare` are elsewhere."""
 
 import contextlib
 import json
@@ -14,6 +14,7 @@ import uvloop
 
 from pilotlight import project
 from pilotlight.cli import models, output
+from pilotlight.cli.compare import compare
 from pilotlight.cli.invoke import complete, failure, find, read_event
 from pilotlight.cli.load import load
 from pilotlight.errors import FunctionError, UsageError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         "pilotlight bench cold",
         "pilotlight bench cold kim_cnn --runs 25 --json",
         "pilotlight bench load kim_cnn --inputs sentences.txt --concurrency 4",
+        "pilotlight bench compare before.json after.json",
     )
 )
 def bench() -> None:
@@ -41,6 +43,7 @@ def bench() -> None:
 
 
 bench.add_command(load)
+bench.add_command(compare)
 
 
 @bench.command(

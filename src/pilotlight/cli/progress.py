@@ -5,6 +5,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import click
@@ -22,12 +23,13 @@ CLEAR = "\r\x1b[K"
 
 
 class Counted(NamedTuple):
-    """`done` of `total` since `began`, in seconds of the monotonic clock."""
+    """`done` of `total` since `began`, in seconds of the monotonic clock; `more` is said behind it."""
 
     what: str
     done: int
     total: int
     began: float
+    more: Callable[[], str] = str
 
     def text(self, now: float) -> str:
         """Such as "answers in fp32: 214 of 1413 in 0:35, about 3:16 left"."""
@@ -35,7 +37,7 @@ class Counted(NamedTuple):
         text = f"{self.what}: {self.done} of {self.total} in {clock(elapsed)}"
         if self.done and elapsed >= ESTIMATED_AFTER:
             text += f", about {clock(elapsed / self.done * (self.total - self.done))} left"
-        return text
+        return text + self.more()
 
 
 def clock(seconds: float) -> str:
@@ -68,11 +70,11 @@ class Lines(Progress):
     def say(self, text: str) -> None:
         output.note(text)
 
-    def count(self, what: str, done: int, total: int) -> None:
+    def count(self, what: str, done: int, total: int, more: Callable[[], str] = str) -> None:
         now = time.monotonic()
         going = self._counted
         began = going.began if going and done and going.what == what else now
-        self._counted = Counted(what, done, total, began) if done < total else None
+        self._counted = Counted(what, done, total, began, more) if done < total else None
         self._changed(now)
 
     def _changed(self, now: float) -> None:

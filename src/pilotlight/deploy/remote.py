@@ -7,7 +7,7 @@ import asyncio
 import base64
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from pilotlight import limits
 from pilotlight.deploy import names
@@ -44,15 +44,23 @@ _HINTS = {  # of docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 }
 
 
+class About(NamedTuple):
+    """What a deployed function has; `memory` in MB."""
+
+    memory: int
+    architecture: str
+
+
 class Remote:
     """Deployed functions of one stage (`values.Invoke`). `client` is boto3's of Lambda: `connect` makes the right one.
 
-    `qualifier` is the alias or the version that is called. What a function streams is collected. To be closed.
+    `qualifier` is the alias or the version that is called, with so many calls under way `at_once` that the client has
+    connections for. What a function streams is collected. To be closed.
     """
 
-    def __init__(self, client: Any, stage: str = "", qualifier: str = names.ALIAS) -> None:
+    def __init__(self, client: Any, stage: str = "", qualifier: str = names.ALIAS, at_once: int = AT_ONCE) -> None:
         self._client, self._stage, self._qualifier = client, stage, qualifier
-        self._threads = ThreadPoolExecutor(AT_ONCE, "invoke")
+        self._threads = ThreadPoolExecutor(at_once, "invoke")
         client.meta.events.register("before-call.lambda.Invoke", _add_trace)
 
     async def __call__(self, call: Call, /) -> Result:
@@ -61,6 +69,10 @@ class Remote:
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._invoke, call)
 
+    async def about(self, key: str) -> About:
+        """What the function of that key is set to. Raises NotFound, or `DeployError`."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, key)
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.meta.events.unregister("before-call.lambda.Invoke", _add_trace)
@@ -68,11 +80,10 @@ class Remote:
     def _invoke(self, call: Call) -> Result:
         name = named(call.function, self._stage)
         given = {
-            "FunctionName": name,
+            **self._named(name),
             "Payload": call.payload,
             "LogType": "Tail" if call.tail else "None",
             **({"ClientContext": _encoded(call.client_context)} if call.client_context else {}),
-            **({"Qualifier": self._qualifier} if self._qualifier else {}),
         }
         try:
             with asking(f"invoking {name}"):
@@ -84,10 +95,22 @@ class Remote:
         log = base64.b64decode(answer.get("LogResult", ""))
         return Result(payload, answer.get("FunctionError", ""), request_id, log)
 
+    def _look(self, key: str) -> About:
+        name = named(key, self._stage)
+        try:
+            with asking(f"looking at {name}"):
+                found = self._client.get_function_configuration(**self._named(name))
+        except DeployError as error:
+            raise _translated(error, name) from error
+        return About(found["MemorySize"], found.get("Architectures", ["x86_64"])[0])
 
-def connect(session: Session, stage: str = "", qualifier: str = names.ALIAS) -> Remote:
+    def _named(self, name: str) -> dict[str, str]:
+        return {"FunctionName": name, **({"Qualifier": self._qualifier} if self._qualifier else {})}
+
+
+def connect(session: Session, stage: str = "", qualifier: str = names.ALIAS, at_once: int = AT_ONCE) -> Remote:
     """The functions in the session's account and region."""
-    return Remote(session.once("lambda", WAIT, AT_ONCE), stage, qualifier)
+    return Remote(session.once("lambda", WAIT, at_once), stage, qualifier, at_once)
 
 
 def named(key: str, stage: str) -> str:

@@ -73,7 +73,7 @@ class SavedEvents:
             raise Refused(404, f"there is no function {key!r}")
         if not _is_name(name):
             raise Refused(400, "the name of an event is letters, digits, blanks and any of . _ - between them")
-        path = function.event_file if name == function.name else _beside(function) / f"{name}.json"
+        path = file(function, name)
         if not path.parent.resolve().is_relative_to(function.root.resolve()):
             raise Refused(400, "the folder of the events leads out of the service's")
         return path
@@ -83,6 +83,11 @@ def names(function: Function) -> list[str]:
     """Of the events that are saved for a function, its own first."""
     own = [function.name] if function.event_file.is_file() else []
     return own + sorted(path.stem for path in _beside(function).glob("*.json") if _is_name(path.stem))
+
+
+def file(function: Function, name: str) -> Path:
+    """Where the function's event of that name is, or would be."""
+    return function.event_file if name == function.name else _beside(function) / f"{name}.json"
 
 
 def _beside(function: Function) -> Path:

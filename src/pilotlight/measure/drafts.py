@@ -7,6 +7,22 @@ from pathlib import Path
 
 from pilotlight.errors import UsageError
 
+_HINT = "name a file in a folder that may be written"
+
+
+def check(path: Path) -> None:
+    """To be called before what is written has been measured. Raises `UsageError` where it could not be written then."""
+    folder = path.parent
+    reason = ""
+    if not folder.is_dir():
+        reason = f"there is no folder {folder}"
+    elif path.is_dir():
+        reason = "it is a folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        reason = f"the folder {folder} may not be written"
+    if reason:
+        raise UsageError(f"writing {path}: {reason}", _HINT)
+
 
 @contextmanager
 def draft(path: Path) -> Iterator[Path]:
@@ -19,7 +35,7 @@ def draft(path: Path) -> Iterator[Path]:
         yield unfinished
         os.replace(unfinished, path)
     except OSError as error:
-        raise UsageError(f"writing {path}: {error.strerror}", "name a file in a folder that may be written") from None
+        raise UsageError(f"writing {path}: {error.strerror}", _HINT) from None
     finally:
         with suppress(OSError):
             os.unlink(unfinished)

@@ -15,7 +15,8 @@ TIMEOUT = 60.0
 
 
 class Client:
-    """Posts JSON to `url`. Raises `UsageError` when it is none. To be closed in the event loop that it was used in."""
+    """Posts to `url`, JSON where `headers` name no other type. Raises `UsageError` when it is none. To be closed in the
+    event loop that it was used in."""
 
     def __init__(self, url: str, headers: tuple[str, ...] = (), timeout: float = TIMEOUT) -> None:
         parts = urlsplit(url)
@@ -25,11 +26,9 @@ class Client:
         self._secure = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._secure else 80)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = [
-            f"POST {target} HTTP/1.1",
-            f"Host: {parts.netloc.rpartition('@')[2]}",
-            "Content-Type: application/json",
-        ]
+        lines = [f"POST {target} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
+        if not any(header.lower().startswith("content-type:") for header in headers):
+            lines.append("Content-Type: application/json")
         self._head = "\r\n".join([*lines, *headers, "Content-Length: "])
         self._idle: list[_Connection] = []
         self._timeout = timeout

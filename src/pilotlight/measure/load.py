@@ -13,20 +13,30 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from math import ceil, inf
 from statistics import fmean
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import NamedTuple
 
-from pilotlight.errors import UsageError
+from pilotlight.measure.latencies import Latencies
 
 PHASE = "t_"
 """What the names of fields begin with in which an answer says how long a phase took, in seconds."""
 
 
+class Told(NamedTuple):
+    """What the function's REPORT line says, in milliseconds. `init` is the init phase before it, or with SnapStart the
+    restore phase; 0 where the environment was there."""
+
+    duration: float
+    init: float = 0.0
+
+
 class Reply(NamedTuple):
-    """An answer. `error` is "" for a good one, else a word that is the same for all that failed in this way."""
+    """An answer. `error` is "" for a good one, else a word that is the same for all that failed in this way. `told` is
+    None where nobody tells."""
 
     payload: bytes
     error: str = ""
+    told: Told | None = None
 
 
 Send = Callable[[bytes], Awaitable[Reply]]
@@ -34,30 +44,64 @@ Send = Callable[[bytes], Awaitable[Reply]]
 AT_ONCE = 1_000
 """How many requests of an open loop may be under way: each takes a connection."""
 
+LATE = 10.0
+"""Milliseconds; a timer of a busy machine is a millisecond or two late."""
+BUSY = 0.9
+"""The share of a processor from which a client has no time left: it has one thread, or one of several at a time."""
+_BUSY_SECONDS = 1.0  # in a shorter run the share says nothing
+
 
 class Sample(NamedTuple):
     """One request: when it began, in seconds since the first one did, how many it took, and the answer's phases.
 
-    In an open loop it began when it was due, and was sent `late` seconds after that."""
+    In an open loop it began when it was due, was `held` for so many seconds since too many were under way, and was sent
+    `late` seconds after it could be."""
 
     began: float
     seconds: float
     error: str
     phases: Mapping[str, float]
     late: float = 0.0
+    held: float = 0.0
+    told: Told | None = None
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether an init phase came before it, as far as somebody told."""
+        return self.told is not None and self.told.init > 0
 
 
 class Run(NamedTuple):
-    """All requests in the order of their ends, and the seconds until the last one had."""
+    """All requests in the order of their ends, the seconds until the last one had, and of these the share for which
+    this process used a processor."""
 
     samples: Sequence[Sample]
     seconds: float
+    busy: float = 0.0
+
+
+class Stopwatch:
+    """Since when a run runs."""
+
+    def __init__(self) -> None:
+        self.began = perf_counter()
+        self._used = process_time()
+
+    def seconds(self) -> float:
+        return perf_counter() - self.began
+
+    def run(self, samples: Sequence[Sample]) -> Run:
+        seconds = self.seconds()
+        return Run(samples, seconds, (process_time() - self._used) / seconds)
 
 
 class Summary(NamedTuple):
     """`qps` is good answers a second. Latencies, in milliseconds, and phases, their means in seconds, are of good
-    answers alone; None when there was none. `errors` counts each sort. `late_ms` is the 99th percentile of how long
-    after their times requests were sent: where it is not small, the client was the limit."""
+    answers alone; None when there was none. `errors` counts each sort.
+
+    `cold` is how many requests began with an init phase, and `init_ms` and `duration_ms` are medians of what the
+    function itself took; None where nobody told. `late_ms` and `held_ms` are 99th percentiles of those of `Sample`,
+    `busy` is that of `Run`: see `client_limit` and `server_limit`."""
 
     requests: int
     seconds: float
@@ -67,9 +111,15 @@ class Summary(NamedTuple):
     p50_ms: float | None
     p90_ms: float | None
     p99_ms: float | None
+    p999_ms: float | None
     max_ms: float | None
     phases: Mapping[str, float]
+    cold: int | None = None
+    init_ms: float | None = None
+    duration_ms: float | None = None
     late_ms: float = 0.0
+    held_ms: float = 0.0
+    busy: float = 0.0
 
 
 async def run(
@@ -86,20 +136,18 @@ async def run(
     """
     samples: list[Sample] = []
     numbers = itertools.count()
-    start = perf_counter()
+    watch = Stopwatch()
 
     async def ask_in_turn() -> None:
-        while perf_counter() - start < seconds and (number := next(numbers)) < requests:
-            began = perf_counter()
+        while (began := watch.seconds()) < seconds and (number := next(numbers)) < requests:
             reply = await send(bodies[number % len(bodies)])
-            taken = perf_counter() - began
-            samples.append(Sample(began - start, taken, reply.error, {} if reply.error else phases(reply.payload)))
+            samples.append(_sample(reply, began, watch.seconds()))
             answered(samples[-1])
 
     async with asyncio.TaskGroup() as group:
         for _ in range(concurrency):
             group.create_task(ask_in_turn())
-    return Run(samples, perf_counter() - start)
+    return watch.run(samples)
 
 
 async def run_at(
@@ -111,27 +159,36 @@ async def run_at(
 ) -> Run:
     """Send `bodies` in turn at those times, in seconds from now, the earliest first.
 
-    No more than `at_once` are under way; those that are due then are late."""
+    No more than `at_once` are under way; those that are due then are held until one has ended."""
     samples: list[Sample] = []
     room = asyncio.Semaphore(at_once)
-    start = perf_counter()
+    watch = Stopwatch()
+    freed = possible = 0.0  # when there was room last, and since when there is
 
-    async def ask(number: int, due: float) -> None:
-        late = perf_counter() - start - due
+    async def ask(number: int, due: float, possible: float) -> None:
+        nonlocal freed
+        sent = watch.seconds()
         reply = await send(bodies[number % len(bodies)])
+        freed = watch.seconds()
         room.release()
-        seconds = perf_counter() - start - due
-        samples.append(Sample(due, seconds, reply.error, {} if reply.error else phases(reply.payload), late))
+        sample = _sample(reply, due, freed)
+        samples.append(sample._replace(late=sent - max(due, possible), held=max(0.0, possible - due)))
         answered(samples[-1])
 
     async with asyncio.TaskGroup() as group:
         for number, due in enumerate(arrivals):
-            wait = due - (perf_counter() - start)
-            if wait > 0:
+            while (wait := due - watch.seconds()) > 0:  # uvloop's timers end up to half a millisecond early
                 await asyncio.sleep(wait)
+            is_full = room.locked()
             await room.acquire()
-            group.create_task(ask(number, due))
-    return Run(samples, perf_counter() - start)
+            possible = freed if is_full else possible
+            group.create_task(ask(number, due, possible))
+    return watch.run(samples)
+
+
+def _sample(reply: Reply, began: float, ended: float) -> Sample:
+    named = {} if reply.error else phases(reply.payload)
+    return Sample(began, ended - began, reply.error, named, told=reply.told)
 
 
 def even(rate: float, seconds: float) -> list[float]:
@@ -151,62 +208,44 @@ def phases(payload: bytes) -> dict[str, float]:
 
 def summary(run: Run) -> Summary:
     good = [sample for sample in run.samples if not sample.error]
-    latencies = sorted(sample.seconds * 1000 for sample in good)
+    latencies = Latencies(sample.seconds for sample in good)
     names = dict.fromkeys(name for sample in good for name in sample.phases)
+    told = [sample.told for sample in run.samples if sample.told]
+    inits = sorted(each.init for each in told if each.init)
     return Summary(
         requests=len(run.samples),
         seconds=run.seconds,
         qps=len(good) / run.seconds,
         errors=dict(Counter(sample.error for sample in run.samples if sample.error).most_common()),
-        mean_ms=fmean(latencies) if latencies else None,
-        p50_ms=percentile(latencies, 50),
-        p90_ms=percentile(latencies, 90),
-        p99_ms=percentile(latencies, 99),
-        max_ms=latencies[-1] if latencies else None,
+        mean_ms=fmean(sample.seconds for sample in good) * 1000 if good else None,
+        p50_ms=latencies.at(50),
+        p90_ms=latencies.at(90),
+        p99_ms=latencies.at(99),
+        p999_ms=latencies.at(99.9),
+        max_ms=latencies.longest,
         phases={name: fmean(each.phases[name] for each in good if name in each.phases) for name in names},
-        late_ms=percentile(sorted(max(0.0, each.late) * 1000 for each in run.samples), 99) or 0.0,
+        cold=len(inits) if told else None,
+        init_ms=percentile(inits, 50),
+        duration_ms=percentile(sorted(sample.told.duration for sample in good if sample.told), 50),
+        late_ms=_p99_ms(sample.late for sample in run.samples),
+        held_ms=_p99_ms(sample.held for sample in run.samples),
+        busy=run.busy,
     )
+
+
+def _p99_ms(seconds: Iterable[float]) -> float:
+    return percentile(sorted(max(0.0, each) * 1000 for each in seconds), 99) or 0.0
+
+
+def client_limit(late_ms: float, busy: float, seconds: float) -> str:
+    """Why the client, and not what it asked, was the limit; "" where it was not, as far as the client can tell."""
+    if late_ms > LATE:
+        return f"1 in 100 requests was sent {late_ms:.0f} ms late, or later"
+    if busy > BUSY and seconds >= _BUSY_SECONDS:
+        return f"it used {busy:.0%} of a processor, which is all that it can use"
+    return ""
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float | None:
     """The nearest rank: the least value that at least so many per cent are not above. None of none."""
     return ordered[ceil(len(ordered) * percent / 100) - 1] if ordered else None
-
-
-def bodies(lines: Iterable[bytes], fields: Sequence[str], name: str) -> list[bytes]:
-    """A request's body for each line of the file `name`; empty lines are none.
-
-    With `fields` a line holds the value of each, separated by tabs; without, the first line tells whether all are JSON
-    objects or each is the value of `input`. Raises `UsageError`, with the number of the line.
-    """
-    read = _fields(fields) if fields else None
-    made = []
-    for number, line in enumerate(lines, 1):
-        if not line.isspace():
-            read = read or (_object if line.lstrip().startswith(b"{") else _fields(["input"]))
-            try:
-                made.append(read(line.decode().rstrip("\r\n")))
-            except ValueError as error:
-                raise UsageError(f"reading {name}, line {number}: {error}", _FORMS) from None
-    if not made:
-        raise UsageError(f"reading {name}: it has no lines", _FORMS)
-    return made
-
-
-_FORMS = "a line is a JSON object, a sentence, or with --field A --field B two texts with a tab between them"
-
-
-def _object(text: str) -> bytes:
-    if not isinstance(json.loads(text), dict):
-        raise ValueError("not a JSON object")
-    return text.encode()
-
-
-def _fields(names: Sequence[str]) -> Callable[[str], bytes]:
-    def body(text: str) -> bytes:
-        values = text.split("\t") if len(names) > 1 else [text]
-        if len(values) != len(names):
-            raise ValueError(f"{len(values)} texts for the {len(names)} fields {', '.join(names)}")
-        return json.dumps(dict(zip(names, values, strict=True))).encode()
-
-    return body

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import UsageError
-from pilotlight.measure.drafts import draft
+from pilotlight.measure import drafts
 
 FORMATS = (".png", ".svg")
 COLOURS = ("#1f6feb", "#d4711c", "#2da44e", "#8250df", "#cf222e", "#57606a")
@@ -30,8 +30,7 @@ def check(path: Path) -> None:
         raise UsageError(f"plotting to {path}: it is neither PNG nor SVG", f"write {path.with_suffix('.svg')}")
     if find_spec("matplotlib") is None:
         raise UsageError(f"plotting to {path}: matplotlib is missing", "pip install 'pilotlight[plot]'")
-    if not path.parent.is_dir():
-        raise UsageError(f"plotting to {path}: there is no folder {path.parent}", "make it, or name another file")
+    drafts.check(path)
 
 
 @contextmanager
@@ -52,5 +51,5 @@ def figure(path: Path, rows: int = 1, columns: int = 1) -> Iterator[Any]:
 
 
 def _save(drawn: Any, path: Path) -> None:
-    with draft(path) as file:
+    with drafts.draft(path) as file:
         drawn.savefig(file, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)

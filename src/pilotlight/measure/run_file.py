@@ -12,6 +12,9 @@ from pilotlight.measure.drafts import draft
 FORMAT = "pilotlight-run-1"
 SAMPLES = 10_000
 """As many of a kind are kept at most, drawn at random where there were more."""
+PARTS = 20
+"""Of the time of a run: enough to see how much the throughput varies, and each long enough to be nearly independent of
+the one before (Schmeiser, Batch size effects in the analysis of simulation output, 1982: from 10 to 30)."""
 
 _HINT = "name a file that `pilotlight bench load --save` wrote"
 
@@ -23,7 +26,9 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     encoding, in microseconds. `durations` and `inits` are what the function itself took, without the way to it: the
     Duration and the Init Duration (or with SnapStart the Restore Duration) of its REPORT lines; empty where nobody
     told. `memory` in MB and `architecture` are the function's, 0 and "" where unknown. `cold` of the `requests` began
-    with an init phase. `began` is ISO 8601.
+    with an init phase, as the function told of `told` of them. `began` is ISO 8601. `each` is how many good answers
+    came in each of `PARTS` equal parts of the time. `sent` is a digest of what the requests carried. `late` and `busy`
+    are those of `load.Summary`: whether the client was the limit.
     """
 
     target: str
@@ -37,11 +42,16 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     durations: Sequence[float] = ()
     inits: Sequence[float] = ()
     cold: int = 0
+    told: int = 0
     memory: int = 0
     architecture: str = ""
     concurrency: int = 0
     rate: float = 0.0
     phases: dict[str, float] = {}
+    each: Sequence[int] = ()
+    sent: str = ""
+    late: float = 0.0
+    busy: float = 0.0
     format: str = FORMAT
 
 

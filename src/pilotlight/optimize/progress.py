@@ -1,6 +1,6 @@
 """How far a run is, told while it runs. Who shows it decides how: `pilotlight.cli.progress` does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -15,8 +15,9 @@ class Progress:
     def say(self, text: str) -> None:
         """A line to stay: what begins, or what was found."""
 
-    def count(self, what: str, done: int, total: int) -> None:
-        """Within the step, `done` of `total` are done; when they are as many, `what` is over."""
+    def count(self, what: str, done: int, total: int, more: Callable[[], str] = str) -> None:
+        """Within the step, `done` of `total` are done; when they are as many, `what` is over. `more` is asked for what
+        else there is to say when it is shown."""
 
     def each(self, what: str, items: Sequence[Item]) -> Iterator[Item]:
         """The items, counted as they are done."""
