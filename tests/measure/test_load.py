@@ -4,7 +4,8 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import inf
 from typing import ClassVar
@@ -13,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from http_servers import Request, answer, serving
 from pilotlight.errors import UsageError
 from pilotlight.measure import load
 from pilotlight.measure.bodies import bodies
 from pilotlight.measure.http import Client
-from pilotlight.measure.load import Reply, Run, Sample, Summary
+from pilotlight.measure.load import Reply, Run, Sample, Summary, Told
 
 
 def sample(milliseconds: float, error: str = "", **phases: float) -> Sample:
@@ -26,19 +28,25 @@ def sample(milliseconds: float, error: str = "", **phases: float) -> Sample:
 
 def test_latencies_are_ordered_as_numbers() -> None:
     run = Run([sample(9), sample(100), sample(10), sample(8)], 2.0)
-    assert load.summary(run) == Summary(4, 2.0, 2.0, {}, 31.75, 9.0, 100.0, 100.0, 100.0, {})
+    found = load.summary(run)
+    assert found == Summary(4, 2.0, 2.0, {}, 31.75, *map(within, (9.0, 100.0, 100.0, 100.0)), 100.0, {})
+
+
+def within(value: float) -> object:
+    """HdrHistogram keeps three digits."""
+    return pytest.approx(value, rel=0.001)
 
 
 def test_errors_are_counted_and_have_no_latency() -> None:
     run = Run([sample(1), sample(500, "503"), sample(3), sample(600, "503"), sample(7, "Throttled")], 0.5)
     found = load.summary(run)
     assert (found.requests, found.qps, found.errors) == (5, 4.0, {"503": 2, "Throttled": 1})
-    assert (found.mean_ms, found.p50_ms, found.max_ms) == (2.0, 1.0, 3.0)
+    assert (found.mean_ms, found.p50_ms, found.max_ms) == (2.0, within(1.0), 3.0)
 
 
 def test_nothing_but_errors() -> None:
     found = load.summary(Run([sample(1, "503")], 1.0))
-    assert found == Summary(1, 1.0, 0.0, {"503": 1}, None, None, None, None, None, {})
+    assert found == Summary(1, 1.0, 0.0, {"503": 1}, None, None, None, None, None, None, {})
 
 
 def test_phases_are_means_over_the_answers_that_name_them() -> None:
@@ -131,9 +139,84 @@ def test_a_request_that_could_not_be_sent_in_time_has_waited_too() -> None:
 
     run = asyncio.run(load.run_at(send, [b""], [0.0] * 10, at_once=1))
     assert [each.began for each in run.samples] == [0.0] * 10
-    assert run.samples[-1].late >= 9 * 0.02
+    assert run.samples[-1].held >= 9 * 0.02
     assert run.samples[-1].seconds >= 10 * 0.02
-    assert load.summary(run).late_ms >= 9 * 20
+    assert load.summary(run).held_ms >= 9 * 20
+    assert all(each.seconds >= each.held + each.late for each in run.samples)
+
+
+def test_a_client_that_has_no_time_is_late_and_not_held() -> None:
+    """What keeps it from sending is its own work, and there is room for all."""
+
+    async def send(body: bytes) -> Reply:
+        time.sleep(0.02)
+        return Reply(b"")
+
+    run = asyncio.run(load.run_at(send, [b""], [0.0] * 10))
+    assert max(each.late for each in run.samples) >= 9 * 0.02
+    assert {each.held for each in run.samples} == {0.0}
+
+
+def test_a_server_that_stalls_once_is_seen_by_an_open_loop_alone() -> None:
+    """Coordinated omission: in the stall a closed loop sends one request, which is 1 of 50; an open loop sends all that
+    were due, and each has waited for the rest of the stall."""
+    gone_on = threading.Event()
+
+    def stalled(request: Request) -> bytes:
+        waiting.release()
+        assert gone_on.wait(60)
+        return answer(200, b"{}")
+
+    async def drive(run: Callable[[load.Send], Awaitable[Run]], port: int) -> Run:
+        client = Client(f"http://127.0.0.1:{port}/")
+        try:
+            return await run(client)
+        finally:
+            client.close()
+
+    def go_on(after: int) -> None:
+        for _ in range(after):
+            assert waiting.acquire(timeout=60)
+        gone_on.set()
+
+    for after, run in (
+        (50, lambda send: load.run_at(send, [b"{}"], [number / 500 for number in range(50)])),
+        (1, lambda send: load.run(send, [b"{}"], 1, 50)),
+    ):
+        waiting, last = threading.Semaphore(0), 49 / 500
+        gone_on.clear()
+        releasing = threading.Thread(target=go_on, args=(after,))
+        releasing.start()
+        with serving(stalled) as server:
+            measured = asyncio.run(drive(run, server.port))
+        releasing.join()
+        assert len(measured.samples) == 50
+        if after == 50:
+            assert all(each.began + each.seconds >= last for each in measured.samples)
+            assert (load.summary(measured).p50_ms or 0) >= last / 2 * 1000
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "busy", "seconds", "reason"),
+    [
+        (2.0, 0.5, 30.0, ""),
+        (25.4, 0.5, 30.0, "1 in 100 requests was sent 25 ms late, or later"),
+        (0.0, 0.97, 30.0, "it used 97% of a processor, which is all that it can use"),
+        (0.0, 0.97, 0.5, ""),
+    ],
+)
+def test_whether_the_client_was_the_limit(late_ms: float, busy: float, seconds: float, reason: str) -> None:
+    assert load.client_limit(late_ms, busy, seconds) == reason
+
+
+def test_cold_starts_are_those_that_were_told_of() -> None:
+    told = [Told(9.0, 180.0), Told(8.0), Told(12.0, 220.0), None]
+    samples = [sample(20)._replace(told=each) for each in told]
+    found = load.summary(Run([*samples, sample(5, "ValueError")._replace(told=Told(1.0, 90.0))], 1.0))
+    assert (found.requests, found.cold, found.init_ms, found.duration_ms) == (5, 3, 180.0, 9.0)
+    assert [each.is_cold for each in samples] == [True, False, True, False]
+    untold = load.summary(Run([sample(20)], 1.0))
+    assert (untold.cold, untold.init_ms, untold.duration_ms) == (None, None, None)
 
 
 def test_times_of_a_rate() -> None:
@@ -225,9 +308,9 @@ def url() -> Iterator[str]:
     server.server_close()
 
 
-def ask(url: str, *bodies: bytes, timeout: float = 30) -> list[Reply]:
+def ask(url: str, *bodies: bytes, timeout: float = 30, headers: tuple[str, ...] = ()) -> list[Reply]:
     async def ask_all() -> list[Reply]:
-        client = Client(url, ("x-api-key: sesame",), timeout)
+        client = Client(url, ("x-api-key: sesame", *headers), timeout)
         replies = [await client(body) for body in bodies]
         client.close()
         return replies
@@ -240,6 +323,11 @@ def test_a_connection_is_kept(url: str) -> None:
     host = url.removeprefix("http://")
     assert Handler.asked == [("/kim?x=1", host, "application/json", "sesame", body) for body in (b"{}", b"[]")]
     assert len(Handler.ports) == 1
+
+
+def test_a_type_of_ones_own(url: str) -> None:
+    ask(f"{url}/", b"\x89PNG", headers=("Content-Type: image/png",))
+    assert Handler.asked[0][2] == "image/png"
 
 
 def test_a_connection_that_the_server_closes_is_opened_anew(url: str) -> None:

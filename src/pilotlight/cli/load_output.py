@@ -106,8 +106,10 @@ def saved(measured: Measured, plan: Plan) -> Saved:
 
 
 def _some(values: Sequence[float]) -> Sequence[float]:
-    kept = Random(0).sample(values, run_file.SAMPLES) if len(values) > run_file.SAMPLES else values
-    return [round(value, 6) for value in kept]
+    """As many as are kept, in their order."""
+    count = len(values)
+    kept = sorted(Random(0).sample(range(count), run_file.SAMPLES)) if count > run_file.SAMPLES else range(count)
+    return [round(values[index], 6) for index in kept]
 
 
 def show(measured: Measured, plan: Plan, as_json: bool) -> None:

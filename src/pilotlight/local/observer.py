@@ -76,7 +76,7 @@ class Observer(Protocol):
 
 
 class Nobody:
-    """Keeps nothing; others may keep some of it."""
+    """An observer of all functions, and of each, who keeps nothing."""
 
     def watch(self, function: Function) -> Watch:
         return self

@@ -9,8 +9,10 @@ that of a share is Wilson's. The interval of a difference or a ratio comes of th
 estimates recovery (Zou and Donner, Construction of confidence limits about effect measures, Statistics in Medicine 27,
 2008; of shares it is Newcombe's, ibid. 17, 1998).
 
-Latencies count as independent. Those of one run share their machine and its moment, so that what two runs of the same
-program differ by is not in the interval. Pure.
+Requests of one moment share what happens in it: a queue, a neighbour. So a run is cut into parts of its time, and
+counts for as many requests as would, if independent, differ as much between parts (Heidelberger and Lewis, Quantile
+estimation in dependent sequences, Operations Research 32, 1984). What differs between whole runs is in no interval.
+Pure.
 """
 
 import math
@@ -19,7 +21,7 @@ from functools import cache
 from statistics import fmean, stdev, variance
 from typing import NamedTuple
 
-from pilotlight.measure import load
+from pilotlight.measure import load, run_file
 from pilotlight.measure.run_file import Saved
 
 PERCENTS = (50, 90, 99)
@@ -27,6 +29,7 @@ PERCENTS = (50, 90, 99)
 _OUTSIDE = 0.025  # on each side of the interval
 _NORMAL = 1.959964  # the normal distribution's quantile for that
 _STUDENT = 2.093024  # and Student's, with the degrees of freedom of `run_file.PARTS` values
+_PART = 5  # values of a part of the time, below which parts say nothing
 _ENOUGH = 100  # good answers, for what is not distribution-free; what is seen of tests with skewed latencies
 _LEAST = 1e-9  # what a figure counts as at least, since 0 has no logarithm
 _ONE_REQUEST = 0.1  # the share of the variance from which one request decides the mean
@@ -102,11 +105,10 @@ def _sized(run: Saved) -> str:
 
 
 def _latencies(before: Saved, after: Saved) -> Iterator[Row]:
-    ordered = sorted(before.latencies), sorted(after.latencies)
+    one, other, words = before.latencies, after.latencies, ("faster", "slower")
     for percent in PERCENTS:
-        one, other = (percentile(each, percent) for each in ordered)
-        yield _ratio(f"p{percent}_ms", one, other, ("faster", "slower"))
-    yield _ratio("mean_ms", mean(ordered[0]), mean(ordered[1]), ("faster", "slower"))
+        yield _ratio(f"p{percent}_ms", percentile(one, percent), percentile(other, percent), words)
+    yield _ratio("mean_ms", mean(one), mean(other), words)
 
 
 def _others(before: Saved, after: Saved) -> Iterator[Row]:
@@ -118,12 +120,30 @@ def _others(before: Saved, after: Saved) -> Iterator[Row]:
 # figures of one run
 
 
-def percentile(ordered: Sequence[float], percent: int) -> Estimate:
-    """Of the least and so on; by the nearest rank."""
-    value, between = load.percentile(ordered, percent), ranks(len(ordered), percent)
-    if value is None or between is None:
-        return Estimate(value, reason=f"not enough requests for p{percent}: {needed(percent)} good answers are needed")
-    return Estimate(value, Interval(value, ordered[between[0] - 1], ordered[between[1] - 1]))
+def percentile(values: Sequence[float], percent: int) -> Estimate:
+    """Of values in the order in which they came; by the nearest rank."""
+    ordered, count = sorted(values), len(values)
+    value = load.percentile(ordered, percent)
+    if value is None:
+        return Estimate(None, reason="there is no good answer")
+    independent = round(count / _dependence([each <= value for each in values]))
+    between = ranks(independent, percent)
+    if between is None:
+        spells = f", and {count:,} count for {independent:,}, as slow ones came together" if independent < count else ""
+        return Estimate(value, reason=f"not enough requests for p{percent}: {needed(percent)} are needed{spells}")
+    low, high = (rank * count / independent for rank in between)
+    return Estimate(value, Interval(value, ordered[math.floor(low) - 1], ordered[math.ceil(high) - 1]))
+
+
+def _dependence(values: Sequence[float]) -> float:
+    """By how much parts of the time differ more than parts of so many independent values would, in variances; 1 at
+    least."""
+    size = len(values) // run_file.PARTS
+    if size < _PART:
+        return 1.0
+    means = [fmean(values[begin : begin + size]) for begin in range(0, size * run_file.PARTS, size)]
+    expected = variance(values) / size
+    return max(1.0, variance(means) / expected) if expected else 1.0
 
 
 @cache
@@ -149,13 +169,15 @@ def needed(percent: int) -> int:
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    value = fmean(values) if values else None
-    if value is None or len(values) < _ENOUGH:
-        return Estimate(value, reason=f"not enough requests for the mean: {_ENOUGH} good answers are needed")
+    if not values:
+        return Estimate(None, reason="there is no good answer")
+    value = fmean(values)
+    if len(values) < _ENOUGH:
+        return Estimate(value, reason=f"not enough requests for the mean: {_ENOUGH} are needed")
     spread = variance(values, value)
     if spread and max((each - value) ** 2 for each in values) > _ONE_REQUEST * spread * (len(values) - 1):
         return Estimate(value, reason="one request alone decides the mean: more of them are needed")
-    return _around(value, _NORMAL * math.sqrt(spread / len(values)))
+    return _around(value, _STUDENT * math.sqrt(_dependence(values) * spread / len(values)))
 
 
 def throughput(run: Saved) -> Estimate:
@@ -163,7 +185,7 @@ def throughput(run: Saved) -> Estimate:
     good = sum(run.each)
     value = good / run.seconds if run.each else (run.requests - sum(run.errors.values())) / run.seconds
     if good < _ENOUGH:
-        reason = f"{_ENOUGH} good answers are needed" if run.each else "the file does not say when answers came"
+        reason = f"{_ENOUGH} are needed" if run.each else "the file does not say when answers came"
         return Estimate(value, reason=f"not enough requests for the throughput: {reason}")
     return _around(value, value * _STUDENT * stdev(run.each) / math.sqrt(len(run.each)) / fmean(run.each))
 

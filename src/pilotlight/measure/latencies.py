@@ -5,6 +5,7 @@ The library is in the extra `measure`, and is imported when something is measure
 
 from collections.abc import Iterable
 from importlib.util import find_spec
+from math import ceil
 
 from pilotlight.errors import UsageError
 
@@ -35,10 +36,13 @@ class Latencies:
             self.longest = longest * 1000
 
     def at(self, percent: float) -> float | None:
-        """In milliseconds, what so many per cent are not above; too large by a thousandth at most. None of none."""
+        """In milliseconds, by the nearest rank: what so many per cent are not above; too large by a thousandth at most.
+        None of none."""
         if self.longest is None:
             return None
-        return min(float(self._histogram.get_value_at_percentile(percent)) / 1000, self.longest)
+        count = self._histogram.get_total_count()
+        rank = ceil(round(count * percent / 100, 6))  # the library itself rounds it
+        return min(float(self._histogram.get_value_at_percentile(100 * rank / count)) / 1000, self.longest)
 
     def encoded(self) -> str:
         """All of them, in microseconds, in HdrHistogram's V2 encoding."""

@@ -52,7 +52,7 @@ def _finish(axes: Any, label: str) -> None:
     axes.set_ylabel(label)
     axes.set_ylim(bottom=0)
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc="upper left")
+        axes.legend(loc="best")
 
 
 def _ranks(count: int) -> list[int]:

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from pilotlight.errors import UsageError
 from pilotlight.measure.drafts import draft
 
 FORMAT = "pilotlight-run-1"
 SAMPLES = 10_000
-"""As many of a kind are kept at most, drawn at random where there were more."""
+"""As many of a kind are kept at most, drawn at random where there were more, in their order."""
 PARTS = 20
 """Of the time of a run: enough to see how much the throughput varies, and each long enough to be nearly independent of
 the one before (Schmeiser, Batch size effects in the analysis of simulation output, 1982: from 10 to 30)."""
@@ -19,36 +21,40 @@ the one before (Schmeiser, Batch size effects in the analysis of simulation outp
 _HINT = "name a file that `pilotlight bench load --save` wrote"
 
 
+_Count = Annotated[int, Meta(ge=0)]
+_Ms = Annotated[float, Meta(ge=0)]
+
+
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
     """One run. Times in milliseconds.
 
-    `latencies` are those of good answers, as the client saw them, and `histogram` all of them in HdrHistogram's V2
-    encoding, in microseconds. `durations` and `inits` are what the function itself took, without the way to it: the
-    Duration and the Init Duration (or with SnapStart the Restore Duration) of its REPORT lines; empty where nobody
-    told. `memory` in MB and `architecture` are the function's, 0 and "" where unknown. `cold` of the `requests` began
-    with an init phase, as the function told of `told` of them. `began` is ISO 8601. `each` is how many good answers
-    came in each of `PARTS` equal parts of the time. `sent` is a digest of what the requests carried. `late` and `busy`
-    are those of `load.Summary`: whether the client was the limit.
+    `latencies` are those of good answers as the client saw them, in the order in which they came, and `histogram` all
+    of them in HdrHistogram's V2 encoding, in microseconds. `durations` and `inits` are what the function itself took,
+    without the way to it: the Duration and the Init Duration (or with SnapStart the Restore Duration) of its REPORT
+    lines; empty where nobody told. `memory` in MB and `architecture` are the function's, 0 and "" where unknown. `cold`
+    of the `requests` began with an init phase, as the function told of `told` of them. `began` is ISO 8601. `each` is
+    how many good answers came in each of `PARTS` equal parts of the time. `sent` is a digest of what the requests
+    carried. `late` and `busy` are those of `load.Summary`: whether the client was the limit.
     """
 
     target: str
     began: str
     machine: str
-    requests: int
-    seconds: float
-    errors: dict[str, int]
-    latencies: Sequence[float]
+    requests: _Count
+    seconds: Annotated[float, Meta(gt=0)]
+    errors: dict[str, _Count]
+    latencies: Sequence[_Ms]
     histogram: str = ""
-    durations: Sequence[float] = ()
-    inits: Sequence[float] = ()
-    cold: int = 0
-    told: int = 0
+    durations: Sequence[_Ms] = ()
+    inits: Sequence[_Ms] = ()
+    cold: _Count = 0
+    told: _Count = 0
     memory: int = 0
     architecture: str = ""
     concurrency: int = 0
     rate: float = 0.0
     phases: dict[str, float] = {}
-    each: Sequence[int] = ()
+    each: Sequence[_Count] = ()
     sent: str = ""
     late: float = 0.0
     busy: float = 0.0
@@ -71,4 +77,6 @@ def read(path: Path) -> Saved:
         raise UsageError(f"reading {path}: it is no run: {error}", _HINT) from None
     if run.format != FORMAT:
         raise UsageError(f"reading {path}: its format is {run.format}, not {FORMAT}", _HINT)
+    if sum(run.errors.values()) > run.requests or (run.told and run.cold > run.told) or len(run.each) not in (0, PARTS):
+        raise UsageError(f"reading {path}: its figures contradict one another", _HINT)
     return run
