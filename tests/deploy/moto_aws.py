@@ -1,15 +1,18 @@
 """AWS for tests, as far as moto's server goes: logs, tables, stacks of tables. A process of its own."""
 
 import contextlib
+import http.client
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
+
+from http_servers import Request, answer
 
 REGION = "eu-west-1"
 _PROGRAM = "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"
@@ -68,3 +71,20 @@ def running() -> Iterator[Aws]:
         process.terminate()
         process.wait(60)
         process.stderr.close()
+
+
+def forwarding(port: int) -> Callable[[Request], bytes]:
+    """Answers of Lambda, as far as `pilotlight serve` at that port is it: there the alias has no name."""
+
+    def forward(request: Request) -> bytes:
+        path, _, query = request.target.partition("?")
+        assert query == "Qualifier=live"
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request(request.method, path, request.body, request.headers)
+        got = connection.getresponse()
+        head = "".join(f"{name}: {value}\r\n" for name, value in got.getheaders() if name.startswith("x-amz"))
+        body = got.read()
+        connection.close()
+        return answer(got.status, body, head)
+
+    return forward

@@ -1,6 +1,5 @@
 """`invoke --remote` and `records --remote` as their users call them."""
 
-import http.client
 import json
 import re
 import signal
@@ -12,10 +11,10 @@ from typing import Any
 
 import moto_aws
 import pytest
-from moto_aws import Aws
+from moto_aws import Aws, forwarding
 
 from conftest import RunningServer, write
-from http_servers import Request, answer, serving
+from http_servers import serving
 
 TEMPLATE = {
     "Resources": {
@@ -53,21 +52,9 @@ def service(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def live(service: Path, start_server: Callable[..., RunningServer], aws: Aws) -> Iterator[Aws]:
-    """Lambda, as far as `pilotlight serve` is it: there the alias has no name."""
+    """Lambda, as far as `pilotlight serve` is it."""
     port = int(start_server(service, "--no-reload", "--isolation", "none").url.rpartition(":")[2])
-
-    def forward(request: Request) -> bytes:
-        path, _, query = request.target.partition("?")
-        assert query == "Qualifier=live"
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        connection.request(request.method, path, request.body, request.headers)
-        got = connection.getresponse()
-        head = "".join(f"{name}: {value}\r\n" for name, value in got.getheaders() if name.startswith("x-amz"))
-        body = got.read()
-        connection.close()
-        return answer(got.status, body, head)
-
-    with serving(forward) as server:
+    with serving(forwarding(port)) as server:
         yield Aws({**aws.environ, "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{server.port}"})
 
 

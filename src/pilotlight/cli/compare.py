@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from pilotlight.cli import output
+from pilotlight.cli.numbers import Finite
 from pilotlight.measure import compare as runs
 from pilotlight.measure import load_plot, plot, run_file
 from pilotlight.measure.compare import Row
@@ -27,7 +28,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--fail-if-slower",
     "allowed",
-    type=click.FloatRange(0),
+    type=Finite(0),
     metavar="PERCENT",
     help="Exit with 1 where p50, p90, p99 or the mean is slower by more than that, for certain: its interval is above.",
 )

@@ -18,6 +18,7 @@ from pilotlight.cli.invoke import complete, find
 from pilotlight.cli.load_inputs import Inputs
 from pilotlight.cli.load_output import Files, Measured, Plan, show, write
 from pilotlight.cli.load_target import Opened
+from pilotlight.cli.numbers import Finite
 from pilotlight.cli.place import Place, options, refuse_without
 from pilotlight.errors import FunctionError, UsageError
 from pilotlight.local.latency import Latencies
@@ -27,6 +28,7 @@ from pilotlight.optimize.progress import Progress
 
 _REQUESTS = 1000
 _SECONDS = 30.0
+_MOST = 10_000_000  # requests of an open loop, whose times are known before
 _INTERRUPTED = 130  # as shells have it for SIGINT
 
 _PATH = click.Path(dir_okay=False, path_type=Path)
@@ -61,11 +63,11 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--events", "all_events", is_flag=True, help="Send all saved events of the function in turn.")
 @click.option("--requests", type=click.IntRange(1), help=f"How many to send.  [default: {_REQUESTS}]")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="How long to send them, instead.")
+@click.option("--seconds", type=Finite(0, min_open=True), help="How long to send them, instead.")
 @click.option("--concurrency", type=click.IntRange(1, 1000), help="How many at once.  [default: 1]")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     help="Send so many a second, whether those before are answered or not, for --seconds or --requests.",
 )
 @click.option("--trace", type=click.File("r"), help="Send them at the times of this file: one a line, in seconds.")
@@ -161,7 +163,14 @@ def _arrivals(
 ) -> Sequence[float]:
     if trace:
         return traffic.read(trace, trace.name)
-    return even(rate, requests / rate if requests else seconds or _SECONDS) if rate else ()
+    if not rate:
+        return ()
+    lasting = requests / rate if requests else seconds or _SECONDS
+    if rate * lasting > _MOST:
+        raise UsageError(
+            f"{rate:g} a second for {lasting:g} s are {rate * lasting:,.0f} requests", f"{_MOST:,} are the most"
+        )
+    return even(rate, lasting)
 
 
 def _rate(arrivals: Sequence[float]) -> float:

@@ -1,0 +1,37 @@
+"""Plots of runs: what is on them, and that they can be drawn of whatever was measured."""
+
+from pathlib import Path
+
+import pytest
+
+from pilotlight.measure import load_plot
+from pilotlight.measure.load import Run, Sample, Told
+
+GOOD = [Sample(number / 100, 0.01, "", {}) for number in range(100)]
+COLD = [Sample(0.5, 0.3, "", {}, told=Told(9.0, 290.0))]
+ERRORS = [Sample(0.7, 0.02, "ValueError", {})]
+
+
+@pytest.mark.parametrize(
+    ("samples", "shown", "hidden"),
+    [
+        (GOOD, ["good answers", "90 %", "99 %", "answers a second"], ["with a cold start", "errors"]),
+        ([*GOOD, *COLD, *ERRORS], ["good answers", "with a cold start", "errors"], []),
+        (ERRORS, ["errors"], ["with a cold start"]),
+        (GOOD[:1], ["good answers"], ["errors"]),
+        (GOOD * 300, ["99.9 %", "99.99 %"], []),
+    ],
+)
+def test_what_is_on_a_plot(tmp_path: Path, samples: list[Sample], shown: list[str], hidden: list[str]) -> None:
+    load_plot.draw(tmp_path / "run.svg", Run(samples, 1.0), "service--qa, 4 at once")
+    drawn = (tmp_path / "run.svg").read_text()
+    for text in ("service--qa, 4 at once", "percentile", "latency in ms", *shown):
+        assert f">{text}<" in drawn
+    for text in hidden:
+        assert f">{text}<" not in drawn
+
+
+def test_when_answers_came() -> None:
+    samples = [Sample(0.0, 0.1, "", {}), Sample(0.9, 0.1, "", {}), Sample(0.9, 0.05, "", {})]
+    assert load_plot.ended(samples, 1.0, 4) == [1, 0, 0, 2]
+    assert load_plot.ended([], 1.0, 2) == [0, 0]
