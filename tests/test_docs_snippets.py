@@ -24,7 +24,7 @@ GENERATED = {ROOT / "docs" / "reference" / name for name in ("cli.md", "settings
 RUN = {
     *("README.md", "docs/tutorial.md", "docs/how-to/word-vectors.md", "docs/how-to/pictures.md"),
     *("docs/how-to/image-urls.md", "docs/how-to/deploy.md", "docs/how-to/streaming.md", "docs/how-to/observe.md"),
-    *("docs/how-to/pytorch.md", "docs/how-to/hugging-face.md"),
+    *("docs/how-to/pytorch.md", "docs/how-to/hugging-face.md", "docs/how-to/load.md"),
 }
 
 # First words of a line that no test runs, and why.
@@ -51,6 +51,8 @@ SHOWN = {
     "film 0.75": "a file of the page, written by its commands",
     "the film": "a file of the page, written by its commands",
     "TIME (UTC)": "a table with the time of day in it",
+    "400 requests in": "a table with times in it",
+    "                 before": "a table with times in it",
 }
 
 # Libraries that no environment of the tests has, or only that of `make test-system`.
@@ -158,6 +160,11 @@ def test_the_how_to_on_streaming(tmp_path: Path, start_server: Callable[..., Run
 
 def test_the_how_to_on_what_happens(tmp_path: Path, start_server: Callable[..., RunningServer]) -> None:
     follow("observe.md", "hello-service", tmp_path, start_server)
+
+
+def test_the_how_to_on_loads(tmp_path: Path, start_server: Callable[..., RunningServer]) -> None:
+    follow("load.md", "hello-service", tmp_path, start_server)
+    assert (tmp_path / "both.svg").exists()
 
 
 def test_the_how_to_on_hugging_face(tmp_path: Path) -> None:
