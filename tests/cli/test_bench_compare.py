@@ -1,13 +1,15 @@
 """`pilotlight bench compare`: tables, exit codes, and files that are no runs."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from test_commands import run, said
+from test_commands import Done, run
 
+from pilotlight.cli import main
 from pilotlight.measure import run_file
 from pilotlight.measure.run_file import Saved
 
@@ -29,6 +31,23 @@ def folder(tmp_path: Path) -> Path:
     save(tmp_path / "slower.json", 3, 1.5, errors={"500": 100}, requests=1100, told=1100, cold=60)
     save(tmp_path / "few.json", 4, 1.5, 40, concurrency=8)
     return tmp_path
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def ask(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`pilotlight bench compare ARGUMENTS` in this process: what `run` gives."""
+    monkeypatch.chdir(folder)
+
+    def asked(*arguments: str) -> Done:
+        monkeypatch.setattr("sys.argv", ["pilotlight", "bench", "compare", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return asked
 
 
 def test_help_shows_examples() -> None:
@@ -56,8 +75,8 @@ after:   service--qa, 1,100 requests in 10.0 s, 4 at once, 2026-11-29T04:00:00+0
 """
 
 
-def test_too_few_requests_and_another_load(folder: Path) -> None:
-    assert run("bench", "compare", "before.json", "few.json", folder=folder) == (0, FEW.lstrip(), NOTES)
+def test_too_few_requests_and_another_load(ask: Run) -> None:
+    assert ask("before.json", "few.json") == (0, FEW.lstrip(), NOTES)
 
 
 FEW = """
@@ -76,19 +95,17 @@ after:   service--qa, 40 requests in 10.0 s, 8 at once, 2026-11-29T04:00:00+00:0
 NOTES = "Not comparable: the loads differ: 4 at once before, 8 at once after.\n"
 
 
-def test_a_pipeline_fails_for_what_is_slower_for_certain(folder: Path) -> None:
-    command = ["bench", "compare", "before.json", "slower.json", "--fail-if-slower"]
-    status, _, err = run(*command, "10", folder=folder)
+def test_a_pipeline_fails_for_what_is_slower_for_certain(ask: Run) -> None:
+    status, _, err = ask("before.json", "slower.json", "--fail-if-slower", "10")
     assert status == 1
     assert [line.partition(":")[0] for line in err.splitlines()] == ["error"] * 4
     assert err.startswith("error: p50 ms is slower by more than 10 %: by 4")
-    assert run(*command, "80", folder=folder)[0] == 0
-    command[3] = "same.json"
-    assert run(*command, "0", folder=folder)[0] == 0
+    assert ask("before.json", "slower.json", "--fail-if-slower", "80")[0] == 0
+    assert ask("before.json", "same.json", "--fail-if-slower", "0")[0] == 0
 
 
-def test_one_object_for_programs(folder: Path) -> None:
-    status, out, err = run("bench", "compare", "before.json", "slower.json", "--json", folder=folder)
+def test_one_object_for_programs(ask: Run) -> None:
+    status, out, err = ask("before.json", "slower.json", "--json")
     found = json.loads(out)
     assert (status, err, found["misfits"], found["slower"]) == (0, "", [], [])
     rows = {row["name"]: row for row in found["rows"]}
@@ -100,8 +117,8 @@ def test_one_object_for_programs(folder: Path) -> None:
     }
 
 
-def test_both_curves_are_plotted(folder: Path) -> None:
-    assert run("bench", "compare", "before.json", "slower.json", "--plot", "both.svg", folder=folder)[0] == 0
+def test_both_curves_are_plotted(ask: Run, folder: Path) -> None:
+    assert ask("before.json", "slower.json", "--plot", "both.svg")[0] == 0
     drawn = (folder / "both.svg").read_text()
     for text in ("before and slower", ">before<", ">after<", ">99 %<", ">latency in ms<"):
         assert text in drawn
@@ -112,13 +129,15 @@ def test_both_curves_are_plotted(folder: Path) -> None:
     [
         (["before.json", "none.json"], "reading none.json: No such file or directory"),
         (["before.json", "broken.json"], "reading broken.json: it is no run: Input data was truncated"),
+        (["before.json", "failed.json"], "comparing failed.json: no request of it was answered well"),
         (["before.json"], "Missing argument 'AFTER'."),
         (["before.json", "same.json", "--plot", "a.pdf"], "plotting to a.pdf: it is neither PNG nor SVG"),
         (["before.json", "same.json", "--fail-if-slower", "nan"],
-         "Invalid value for '--fail-if-slower': nan is no number that can be reached."),
+         "Invalid value for '--fail-if-slower': nan is not a finite number."),
     ],
 )  # fmt: skip
-def test_mistakes(folder: Path, arguments: list[str], message: str) -> None:
+def test_mistakes(ask: Run, folder: Path, arguments: list[str], message: str) -> None:
     (folder / "broken.json").write_text('{"target": ')
-    status, err = said(run("bench", "compare", *arguments, folder=folder))
-    assert (status, err.splitlines()[0]) == (2, f"error: {message}")
+    save(folder / "failed.json", 1, requests=10, told=10, errors={"500": 10}, latencies=[])
+    status, out, err = ask(*arguments)
+    assert (status, out, err.splitlines()[0]) == (2, "", f"error: {message}")

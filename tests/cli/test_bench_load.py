@@ -13,10 +13,14 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
-from test_commands import run, said
+from test_commands import Done, run, said
 
 from conftest import RunningServer, write
 from http_servers import answer, serving
+from pilotlight import project
+from pilotlight.cli import main
+from pilotlight.cli.invoke import find
+from pilotlight.cli.load_inputs import Inputs
 from pilotlight.measure import run_file
 
 TONE = """
@@ -35,6 +39,23 @@ SAVED = '{"input": "a film"}'
 def service(tmp_path: Path) -> Path:
     files = {"inference/tone.py": TONE, "events/tone.json": SAVED, "pilotlight.toml": "", "inputs.txt": "a film\na\n"}
     return write(tmp_path / "service", files)
+
+
+Ask = Callable[..., Done]
+
+
+@pytest.fixture
+def ask(service: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """`pilotlight bench load ARGUMENTS` in this process, for what is refused: what `run` gives."""
+    monkeypatch.chdir(service)
+
+    def asked(*arguments: str) -> Done:
+        monkeypatch.setattr("sys.argv", ["pilotlight", "bench", "load", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return asked
 
 
 def test_help_shows_examples() -> None:
@@ -168,12 +189,12 @@ def test_requests_at_the_times_of_a_file(service: Path) -> None:
         ("time\n", "reading trace.csv: it has no requests"),
     ],
 )
-def test_a_file_of_times_that_is_not_right(service: Path, trace: str, message: str) -> None:
+def test_a_file_of_times_that_is_not_right(ask: Ask, service: Path, trace: str, message: str) -> None:
     (service / "trace.csv").write_text(trace)
     hint = (
         "a line is one request's time, in seconds or as 2026-11-28T08:30:00Z, the earliest first; a header is skipped"
     )
-    done = run("bench", "load", "tone", "--trace", "trace.csv", "--save", "run.json", folder=service)
+    done = ask("tone", "--trace", "trace.csv", "--save", "run.json")
     assert done == (2, "", f"error: {message}\nhint: {hint}\n")
     assert not (service / "run.json").exists()
 
@@ -182,8 +203,8 @@ def test_a_file_of_times_that_is_not_right(service: Path, trace: str, message: s
     "options",
     [("--rate", "5", "--concurrency", "2"), ("--requests", "5", "--seconds", "2"), ("--trace", "-", "--seconds", "2")],
 )
-def test_options_that_exclude_each_other(service: Path, options: tuple[str, ...]) -> None:
-    status, out, err = run("bench", "load", "tone", *options, folder=service)
+def test_options_that_exclude_each_other(ask: Ask, options: tuple[str, ...]) -> None:
+    status, out, err = ask("tone", *options)
     assert (status, out) == (2, "")
     assert f"{options[0]} and {options[2]} exclude each other" in err or f"{options[2]} and {options[0]}" in err
 
@@ -281,6 +302,12 @@ def handler(event, context):
 """
 
 
+def test_without_the_library_nothing_is_measured(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hdrh", None)  # as where it is not installed
+    hint = "hint: pip install 'pilotlight[measure]'"
+    assert ask("tone") == (2, "", f"error: measuring latencies: hdrhistogram is missing\n{hint}\n")
+
+
 def test_only_refusals_without_a_warm_up_keep_nothing(service: Path) -> None:
     command = ["bench", "load", "tone", "--inputs", "-", "--warm-up", "0", "--requests", "5", "--save", "run.json"]
     status, err = said(run(*command, stdin=b"fail", folder=service))
@@ -293,16 +320,18 @@ def test_saved_events_in_turn(service: Path) -> None:
     """The function's own goes first, others by their names; a file may be named as well."""
     write(service, {"inference/kept.py": KEPT, "events/kept.json": '{"n": 1}', "events/kept/b.json": '{"n": 2}',
                     "events/kept/a.json": '{"n": 3}', "other.json": '{"n": 4}'})  # fmt: skip
-    for options, numbers in (
-        ([], "1111"),
-        (["--events"], "1321"),
-        (["--event", "b"], "2222"),
-        (["--event", "b", "--event", "kept", "--event", "other.json"], "2142"),
+    kept = find(project.load(service), "kept")
+    for events, all_events, numbers in (
+        ([], False, [1]),
+        ([], True, [1, 3, 2]),
+        (["b"], False, [2]),
+        (["b", "kept", str(service / "other.json")], False, [2, 1, 4]),
     ):
-        (service / "kept.txt").unlink(missing_ok=True)
-        command = ["bench", "load", "kept", *options, "--requests", "4", "--warm-up", "0"]
-        status, _, err = run(*command, folder=service)
-        assert (status, err, (service / "kept.txt").read_text()) == (0, "", numbers)
+        bodies = Inputs(None, (), tuple(events), all_events).for_function(kept)
+        assert [json.loads(body)["n"] for body in bodies] == numbers
+    command = ["bench", "load", "kept", "--event", "b", "--event", "kept", "--requests", "3", "--warm-up", "0"]
+    status, _, err = run(*command, folder=service)
+    assert (status, err, (service / "kept.txt").read_text()) == (0, "", "212")
 
 
 KEPT = """
@@ -333,10 +362,14 @@ def test_events_are_posted_by_their_bodies(service: Path) -> None:
     assert (kept.target, kept.told, kept.memory, kept.durations) == (url, 0, 0, [])
 
 
-def test_a_function_without_saved_events(service: Path) -> None:
+def test_a_function_without_saved_events(ask: Ask, service: Path) -> None:
     write(service, {"inference/kept.py": KEPT})
-    status, err = said(run("bench", "load", "kept", "--events", folder=service))
-    assert (status, err.splitlines()[0]) == (2, f"error: kept has no saved events in {service.resolve()}/events")
+    status, out, err = ask("kept", "--events")
+    assert (status, out, err.splitlines()[0]) == (
+        2,
+        "",
+        f"error: kept has no saved events in {service.resolve()}/events",
+    )
 
 
 @pytest.mark.parametrize(
@@ -350,7 +383,7 @@ def test_a_function_without_saved_events(service: Path) -> None:
         (["tone", "--stage", "beta"], "--stage is for a deployed service: give --remote as well"),
         (["tone", "--event", "tone", "--events"], "--event and --events exclude each other"),
         (["tone", "--event", "toen"], "there is no event 'toen' of tone, and no such file"),
-        (["tone", "--rate", "nan"], "Invalid value for '--rate': nan is no number that can be reached."),
+        (["tone", "--rate", "nan"], "Invalid value for '--rate': nan is not a finite number."),
         (["tone", "--rate", "1e6"], "1e+06 a second for 30 s are 30,000,000 requests"),
         (["tone", "--save", "no/run.json"], "writing no/run.json: there is no folder no"),
         (["tone", "--csv", "."], "Invalid value for '--csv': File '.' is a directory."),
@@ -360,6 +393,6 @@ def test_a_function_without_saved_events(service: Path) -> None:
         (["tnoe"], "there is no function 'tnoe' in {root}"),
     ],
 )
-def test_mistakes_are_told_before_anything_starts(service: Path, arguments: list[str], message: str) -> None:
-    status, err = said(run("bench", "load", *arguments, folder=service))
-    assert (status, err.splitlines()[0]) == (2, f"error: {message.format(root=service.resolve())}")
+def test_mistakes_are_told_before_anything_starts(ask: Ask, service: Path, arguments: list[str], message: str) -> None:
+    status, out, err = ask(*arguments)
+    assert (status, out, err.splitlines()[0]) == (2, "", f"error: {message.format(root=service.resolve())}")

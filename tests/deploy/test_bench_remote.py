@@ -96,6 +96,28 @@ def test_who_may_invoke_need_not_be_allowed_to_look(aws: Aws, service: Path) -> 
     assert (found["memory"], found["architecture"], found["errors"], found["cold"]) == (0, "", {"Throttled": 3}, None)
 
 
+def test_ctrl_c_before_anything_was_measured(aws: Aws, service: Path) -> None:
+    waits, ends = threading.Event(), threading.Event()
+
+    def lambda_(request: Request) -> bytes:
+        if request.method == "GET":
+            return answer(200, b'{"MemorySize": 1024}')
+        waits.set()
+        ends.wait(100)
+        return answer(200, b"{}")
+
+    with serving(lambda_) as server:
+        with live(aws, server.port).start(
+            "bench", "load", "qa", "--remote", "--save", "run.json", cwd=service
+        ) as process:
+            assert waits.wait(60)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        ends.set()
+    assert (process.returncode, out, err) == (130, "", "Interrupted: nothing was measured yet.\n")
+    assert not (service / "run.json").exists()
+
+
 def test_ctrl_c_does_not_wait_for_calls_that_are_under_way(aws: Aws, service: Path) -> None:
     calls, waits, ends = iter(range(1000)), threading.Event(), threading.Event()
 

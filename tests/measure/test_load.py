@@ -225,6 +225,12 @@ def test_times_of_a_rate() -> None:
     assert len(load.even(100, 30)) == 3000
 
 
+def test_when_answers_came() -> None:
+    samples = [Sample(0.0, 0.1, "", {}), Sample(0.9, 0.1, "", {}), Sample(0.9, 0.05, "", {})]
+    assert load.ended(samples, 1.0, 4) == [1, 0, 0, 2]
+    assert load.ended([], 1.0, 2) == [0, 0]
+
+
 # inputs
 
 

@@ -29,9 +29,3 @@ def test_what_is_on_a_plot(tmp_path: Path, samples: list[Sample], shown: list[st
         assert f">{text}<" in drawn
     for text in hidden:
         assert f">{text}<" not in drawn
-
-
-def test_when_answers_came() -> None:
-    samples = [Sample(0.0, 0.1, "", {}), Sample(0.9, 0.1, "", {}), Sample(0.9, 0.05, "", {})]
-    assert load_plot.ended(samples, 1.0, 4) == [1, 0, 0, 2]
-    assert load_plot.ended([], 1.0, 2) == [0, 0]

@@ -7,6 +7,7 @@ import click
 
 from pilotlight.cli import output
 from pilotlight.cli.numbers import Finite
+from pilotlight.errors import UsageError
 from pilotlight.measure import compare as runs
 from pilotlight.measure import load_plot, plot, run_file
 from pilotlight.measure.compare import Row
@@ -44,7 +45,7 @@ def compare(before: Path, after: Path, allowed: float | None, drawn: Path | None
     """
     if drawn:
         plot.check(drawn)
-    both = run_file.read(before), run_file.read(after)
+    both = _read(before), _read(after)
     rows, misfits = runs.compare(*both), runs.misfits(*both)
     slower = runs.slower(rows, allowed) if allowed is not None else []
     if drawn:
@@ -56,6 +57,13 @@ def compare(before: Path, after: Path, allowed: float | None, drawn: Path | None
     for row in slower:
         output.explain(f"{_name(row)} is slower by more than {allowed:g} %: by {row.low:.1f} % at least")
     return 1 if slower else 0
+
+
+def _read(path: Path) -> Saved:
+    run = run_file.read(path)
+    if not run.latencies:
+        raise UsageError(f"comparing {path}: no request of it was answered well", "measure again")
+    return run
 
 
 def _show(both: Sequence[Saved], rows: Sequence[Row], misfits: Sequence[str]) -> None:

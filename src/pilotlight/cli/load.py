@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil, inf
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, NoReturn
 
 import click
 import uvloop
@@ -23,7 +23,7 @@ from pilotlight.cli.place import Place, options, refuse_without
 from pilotlight.errors import FunctionError, UsageError
 from pilotlight.local.latency import Latencies
 from pilotlight.measure import latencies, traffic
-from pilotlight.measure.load import Run, Sample, Send, Stopwatch, even, run, run_at
+from pilotlight.measure.load import Run, Sample, Send, Stopwatch, even, run, run_at, summary
 from pilotlight.optimize.progress import Progress
 
 _REQUESTS = 1000
@@ -121,13 +121,16 @@ def load(
     arrivals = _arrivals(rate, trace, requests, seconds)
     limits = requests or (inf if seconds else _REQUESTS), seconds or inf
     plan = Plan(bodies, concurrency or 1, *limits, warm_up, arrivals, rate or _rate(arrivals))
-    began = datetime.now(UTC).isoformat(timespec="seconds")
-    with progress.shown() as told:
-        measured = uvloop.run(_measure(target, plan, told, began))
-    write(measured, plan, files)
-    show(measured, plan, as_json)
+    try:
+        with progress.shown() as told:
+            measured = uvloop.run(_measure(target, plan, told))
+    except KeyboardInterrupt:
+        _interrupted("nothing was measured yet", remote)
+    found = summary(measured.run)
+    show(measured, found, plan, as_json)
+    write(measured, found, plan, files)
     if not measured.is_whole:
-        _interrupted(remote)
+        _interrupted("these are the requests that were answered before", remote)
 
 
 def _check(name: str | None, url: str | None, remote: bool, place: Place) -> None:
@@ -202,13 +205,14 @@ class _Shown:
     def _text(self) -> str:
         (p99,) = self._latencies.percentiles(0.99)
         slow = f", p99 {p99 * 1000:.1f} ms" if p99 is not None else ""
-        return f": {len(self.samples) / self.watch.seconds():.0f} a second, {self._errors} errors{slow}"
+        return f": {len(self.samples) / self.watch.seconds():.0f}/s, {self._errors} errors{slow}"
 
 
-async def _measure(opened: Opened, plan: Plan, told: Progress, began: str) -> Measured:
+async def _measure(opened: Opened, plan: Plan, told: Progress) -> Measured:
     """What was measured; Ctrl-C cancels. Raises `FunctionError` when nothing but errors came back."""
     async with opened as target:
         await _warm_up(target.send, plan)
+        began = datetime.now(UTC).isoformat(timespec="seconds")
         shown = _Shown(plan, told)
         try:
             whole = await _run(target.send, plan, shown)
@@ -240,8 +244,8 @@ async def _check_answers(send: Send, plan: Plan, measured: Run) -> None:
         raise FunctionError(f"no request was answered well: {reply.error}: {text}", hint)
 
 
-def _interrupted(remote: bool) -> None:
-    output.note("Interrupted: these are the requests that were answered before.")
+def _interrupted(text: str, remote: bool) -> NoReturn:
+    output.note(f"Interrupted: {text}.")
     if remote:  # else Python waits for the threads of calls that are under way, a function's timeout at most
         sys.stdout.flush()
         os._exit(_INTERRUPTED)

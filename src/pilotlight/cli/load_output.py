@@ -11,7 +11,7 @@ from pilotlight.cli import output
 from pilotlight.cli.load_target import Target
 from pilotlight.measure import drafts, load_plot, machine, plot, run_file
 from pilotlight.measure.latencies import Latencies
-from pilotlight.measure.load import AT_ONCE, LATE, Run, Summary, client_limit, summary
+from pilotlight.measure.load import AT_ONCE, LATE, Run, Summary, client_limit, ended
 from pilotlight.measure.run_file import Saved
 
 
@@ -52,13 +52,13 @@ class Files(NamedTuple):
             plot.check(self.plot)
 
 
-def write(measured: Measured, plan: Plan, files: Files) -> None:
+def write(measured: Measured, found: Summary, plan: Plan, files: Files) -> None:
     """Each file whole. Raises `UsageError`."""
     if files.table:
         with drafts.draft(files.table) as path:
             _write_rows(measured.run, path)
     if files.save:
-        run_file.write(files.save, saved(measured, plan))
+        run_file.write(files.save, _saved(measured, found, plan))
     if files.plot:
         load_plot.draw(files.plot, measured.run, f"{measured.target.name}, {_manner(plan)}")
 
@@ -75,11 +75,9 @@ def _write_rows(run: Run, path: Path) -> None:
             rows.writerow([f"{sample.began:.6f}", f"{sample.seconds * 1000:.3f}", sample.error, *told, *values])
 
 
-def saved(measured: Measured, plan: Plan) -> Saved:
-    """What `bench compare` and others read."""
+def _saved(measured: Measured, found: Summary, plan: Plan) -> Saved:
     run, target = measured.run, measured.target
     good = [sample for sample in run.samples if not sample.error]
-    found = summary(run)
     return Saved(
         target=target.name,
         began=measured.began,
@@ -98,7 +96,7 @@ def saved(measured: Measured, plan: Plan) -> Saved:
         concurrency=0 if plan.arrivals else plan.concurrency,
         rate=plan.rate,
         phases=dict(found.phases),
-        each=load_plot.ended(good, run.seconds, run_file.PARTS),
+        each=ended(good, run.seconds, run_file.PARTS),
         sent=hashlib.sha256(b"\n".join(plan.bodies)).hexdigest()[:16],
         late=found.late_ms,
         busy=found.busy,
@@ -112,19 +110,19 @@ def _some(values: Sequence[float]) -> Sequence[float]:
     return [round(values[index], 6) for index in kept]
 
 
-def show(measured: Measured, plan: Plan, as_json: bool) -> None:
+def show(measured: Measured, found: Summary, plan: Plan, as_json: bool) -> None:
     """On stdout; what makes the figures say less goes to stderr."""
-    found, target = summary(measured.run), measured.target
     if as_json:
+        target = measured.target
         how = {"rate": plan.rate} if plan.arrivals else {"concurrency": plan.concurrency}
         what = {"target": target.name, "memory": target.memory, "architecture": target.architecture}
-        output.record(**what, **how, inputs=len(plan.bodies), **found._asdict())
+        output.record(**what, **how, inputs=len(plan.bodies), **found._asdict(), limit=_limit(found))
         return
     output.line(f"{found.requests} requests in {found.seconds:.1f} s, {_manner(plan)}\n")
     for text in _rows(found):
         output.line(text)
-    for text in _limits(found):
-        output.note(text)
+    if limit := _limit(found):
+        output.note(limit)
 
 
 def _manner(plan: Plan) -> str:
@@ -165,11 +163,11 @@ def _row(name: str, value: float | None, digits: int = 2) -> str:
     return f"  {name:12} " + (f"{value:10.{digits}f}" if value is not None else f"{'-':>10}")
 
 
-def _limits(found: Summary) -> Iterator[str]:
+def _limit(found: Summary) -> str:
+    """What kept requests from being sent in time; "" where nothing did."""
     if reason := client_limit(found.late_ms, found.busy, found.seconds):
-        yield f"The client was the limit: {reason}."
-    elif found.held_ms > LATE:
-        yield (
-            f"What was asked could not keep up: {AT_ONCE:,} requests were under way, and 1 in 100 of the others waited "
-            f"{found.held_ms:.0f} ms for one of them to end, or longer."
-        )
+        return f"The client was the limit: {reason}."
+    if found.held_ms <= LATE:
+        return ""
+    waited = f"1 in 100 requests waited {found.held_ms:.0f} ms, or longer, for one of them to end"
+    return f"What was asked could not keep up: {AT_ONCE:,} requests were under way, and {waited}."

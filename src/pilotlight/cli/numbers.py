@@ -12,5 +12,5 @@ class Finite(click.FloatRange):
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         number = super().convert(value, parameter, context)
         if not math.isfinite(number):
-            self.fail(f"{value} is no number that can be reached.", parameter, context)
+            self.fail(f"{value} is not a finite number.", parameter, context)
         return number

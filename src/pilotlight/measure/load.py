@@ -233,6 +233,14 @@ def summary(run: Run) -> Summary:
     )
 
 
+def ended(samples: Sequence[Sample], seconds: float, parts: int) -> list[int]:
+    """How many of them ended in each of so many equal parts of the time."""
+    counts = [0] * parts
+    for sample in samples:
+        counts[min(int((sample.began + sample.seconds) / seconds * parts), parts - 1)] += 1
+    return counts
+
+
 def _p99_ms(seconds: Iterable[float]) -> float:
     return percentile(sorted(max(0.0, each) * 1000 for each in seconds), 99) or 0.0
 
@@ -242,7 +250,7 @@ def client_limit(late_ms: float, busy: float, seconds: float) -> str:
     if late_ms > LATE:
         return f"1 in 100 requests was sent {late_ms:.0f} ms late, or later"
     if busy > BUSY and seconds >= _BUSY_SECONDS:
-        return f"it used {busy:.0%} of a processor, which is all that it can use"
+        return f"it used {min(busy, 1):.0%} of a processor, which is all that it can use"
     return ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from pilotlight.measure.load import Run, Sample
+from pilotlight.measure.load import Run, Sample, ended
 from pilotlight.measure.plot import COLOURS, figure
 
 _POINTS = 5_000  # of a kind are drawn at most, the shortest and the longest among them
@@ -103,11 +103,3 @@ def _throughput(axes: Any, run: Run) -> None:
             axes.stairs([count / width for count in counts], edges, label=label, color=colour)
     axes.set_xlabel("seconds")
     _finish(axes, "answers a second")
-
-
-def ended(samples: Sequence[Sample], seconds: float, parts: int) -> list[int]:
-    """How many of them ended in each of so many equal parts of the time."""
-    counts = [0] * parts
-    for sample in samples:
-        counts[min(int((sample.began + sample.seconds) / seconds * parts), parts - 1)] += 1
-    return counts
