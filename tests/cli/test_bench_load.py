@@ -178,6 +178,16 @@ def test_requests_at_the_times_of_a_file(service: Path) -> None:
     assert "each at its time" in out
 
 
+def test_a_rate_that_cannot_be_reached_is_said(service: Path) -> None:
+    """The client's doing, or the function's: both are on this machine."""
+    command = ["bench", "load", "tone", "--rate", "100000", "--requests", "2000"]
+    status, out, err = run(*command, folder=service)
+    assert (status, out.startswith("2000 requests in ")) == (0, True)
+    assert (
+        "The client was the limit: " in err or "What was asked could not keep up: 1,000 requests were under way" in err
+    )
+
+
 @pytest.mark.parametrize(
     ("trace", "message"),
     [

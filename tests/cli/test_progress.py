@@ -101,3 +101,8 @@ def test_an_error_takes_the_line_away() -> None:
 def test_nothing_is_rewritten_elsewhere() -> None:
     done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("", "step 1 of 2: first\nreading what is there\nstep 2 of 2: second\n")
+
+
+def test_what_else_there_is_to_say_stands_behind_it() -> None:
+    counted = Counted("requests", 30, 60, 100.0, lambda: ": 10/s, 0 errors, p99 7.4 ms")
+    assert counted.text(103.0) == "requests: 30 of 60 in 0:03, about 0:03 left: 10/s, 0 errors, p99 7.4 ms"

@@ -48,7 +48,7 @@ LATE = 10.0
 """Milliseconds; a timer of a busy machine is a millisecond or two late."""
 BUSY = 0.9
 """The share of a processor from which a client has no time left: it has one thread, or one of several at a time."""
-_BUSY_SECONDS = 1.0  # in a shorter run the share says nothing
+_BUSY_SECONDS = 0.3  # in a shorter run the share says nothing
 
 
 class Sample(NamedTuple):
@@ -84,11 +84,11 @@ class Stopwatch:
     """Since when a run runs."""
 
     def __init__(self) -> None:
-        self.began = perf_counter()
+        self._began = perf_counter()
         self._used = process_time()
 
     def seconds(self) -> float:
-        return perf_counter() - self.began
+        return perf_counter() - self._began
 
     def run(self, samples: Sequence[Sample]) -> Run:
         seconds = self.seconds()
@@ -101,7 +101,7 @@ class Summary(NamedTuple):
 
     `cold` is how many requests began with an init phase, and `init_ms` and `duration_ms` are medians of what the
     function itself took; None where nobody told. `late_ms` and `held_ms` are 99th percentiles of those of `Sample`,
-    `busy` is that of `Run`: see `client_limit` and `server_limit`."""
+    `busy` is that of `Run`: see `client_limit`."""
 
     requests: int
     seconds: float
@@ -163,16 +163,16 @@ async def run_at(
     samples: list[Sample] = []
     room = asyncio.Semaphore(at_once)
     watch = Stopwatch()
-    freed = possible = 0.0  # when there was room last, and since when there is
+    freed = free = 0.0  # when a request ended last, and since when there has been room
 
-    async def ask(number: int, due: float, possible: float) -> None:
+    async def ask(number: int, due: float, free: float) -> None:
         nonlocal freed
         sent = watch.seconds()
         reply = await send(bodies[number % len(bodies)])
         freed = watch.seconds()
         room.release()
         sample = _sample(reply, due, freed)
-        samples.append(sample._replace(late=sent - max(due, possible), held=max(0.0, possible - due)))
+        samples.append(sample._replace(late=sent - max(due, free), held=max(0.0, free - due)))
         answered(samples[-1])
 
     async with asyncio.TaskGroup() as group:
@@ -181,8 +181,8 @@ async def run_at(
                 await asyncio.sleep(wait)
             is_full = room.locked()
             await room.acquire()
-            possible = freed if is_full else possible
-            group.create_task(ask(number, due, possible))
+            free = freed if is_full else free
+            group.create_task(ask(number, due, free))
     return watch.run(samples)
 
 
