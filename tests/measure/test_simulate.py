@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.measure import simulate as simulation
-from pilotlight.measure import traffic
-from pilotlight.measure.simulate import Lambda, Outcome, Times, simulate
+from pilotlight.measure import queues, traffic
+from pilotlight.measure.simulate import Lambda, Minute, Outcome, Times, simulate
 
 SECOND = Times(run=[1.0], init=[0.5])
 
@@ -22,8 +21,9 @@ def of(arrivals: list[float], times: Times = SECOND, **settings: Any) -> Outcome
 
 def test_the_first_request_is_cold_and_the_next_finds_its_environment() -> None:
     assert of([0, 2, 4]) == Outcome(
-        requests=3, cold=1, throttled=0, timed_out=0, given_up=0, latencies=[1.0, 1.0, 1.5],
-        run_seconds=3.0, provisioned_seconds=0.0, init_seconds=0.5, peak=1, starts=1, spilled=0,
+        requests=3, cold=1, throttled=0, timed_out=0, given_up=0, failed=0, latencies=[1.0, 1.0, 1.5],
+        run_seconds=3.0, provisioned_seconds=0.0, allocated_seconds=0.0, init_seconds=0.5, peak=1, environments=1,
+        starts=1, spilled=0, minutes=[Minute(3, 1, 0, 1, 1, 0)],
     )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_what_is_refused_is_by_erlangs_loss_formula(servers: int, load: float) -
     settings = Lambda(servers, timeout=math.inf, gateway=math.inf, requests_per_concurrency=math.inf, starts=math.inf)
     outcome = simulate(arrivals, times, settings, random)
     drawn = len(arrivals) / arrivals[-1] * fmean(times.run)
-    assert outcome.throttled / outcome.requests == pytest.approx(simulation.erlang_b(servers, drawn), rel=0.08)
+    assert outcome.throttled / outcome.requests == pytest.approx(queues.erlang_b(servers, drawn), rel=0.08)
 
 
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.5), (8, 6.0)])
@@ -97,21 +97,21 @@ def test_what_waits_for_servers_that_are_always_on_is_by_erlangs_other_formula(s
     random = Random(8)
     run = [random.expovariate(1.0) for _ in range(50_000)]
     arrivals = traffic.constant(load, 150_000 / load, random)
-    queued = simulation.always_on(arrivals, run, servers, random)
+    queued = queues.always_on(arrivals, run, servers, random)
     drawn = len(arrivals) / arrivals[-1] * fmean(run)
     waited = sum(wait > 0 for wait in queued.waits) / len(queued.waits)
-    assert waited == pytest.approx(simulation.erlang_c(servers, drawn), rel=0.05)
-    assert fmean(queued.waits) == pytest.approx(simulation.mean_wait(servers, drawn, fmean(run)), rel=0.08)
+    assert waited == pytest.approx(queues.erlang_c(servers, drawn), rel=0.05)
+    assert fmean(queued.waits) == pytest.approx(queues.mean_wait(servers, drawn, fmean(run)), rel=0.08)
 
 
 def test_erlangs_formulas_have_the_values_of_tables() -> None:
     """Of one server both are known by hand: load / (1 + load), and the load itself."""
-    assert simulation.erlang_b(1, 0.5) == pytest.approx(0.5 / 1.5)
-    assert simulation.erlang_c(1, 0.5) == pytest.approx(0.5)
-    assert simulation.erlang_b(10, 8.0) == pytest.approx(0.12166, abs=1e-5)
-    assert simulation.erlang_c(10, 8.0) == pytest.approx(0.40918, abs=1e-5)
-    assert simulation.erlang_c(4, 4.0) == 1.0
-    assert simulation.mean_wait(4, 4.0, 1.0) == math.inf
+    assert queues.erlang_b(1, 0.5) == pytest.approx(0.5 / 1.5)
+    assert queues.erlang_c(1, 0.5) == pytest.approx(0.5)
+    assert queues.erlang_b(10, 8.0) == pytest.approx(0.12166, abs=1e-5)
+    assert queues.erlang_c(10, 8.0) == pytest.approx(0.40918, abs=1e-5)
+    assert queues.erlang_c(4, 4.0) == 1.0
+    assert queues.mean_wait(4, 4.0, 1.0) == math.inf
 
 
 @given(
@@ -123,7 +123,7 @@ def test_erlangs_formulas_have_the_values_of_tables() -> None:
 def test_every_request_has_one_end(arrivals: list[float], concurrency: int, provisioned: int, run: list[float]) -> None:
     settings = Lambda(concurrency, min(provisioned, concurrency), timeout=35)
     outcome = simulate(arrivals, Times(run, [0.2, 11.0]), settings, Random(1))
-    ends = outcome.throttled + outcome.timed_out + outcome.given_up + len(outcome.latencies)
+    ends = outcome.throttled + outcome.timed_out + outcome.given_up + outcome.failed + len(outcome.latencies)
     assert ends == outcome.requests == len(arrivals)
     assert outcome.peak <= concurrency
     assert outcome.starts == outcome.cold

@@ -79,3 +79,41 @@ def test_a_file_that_is_not_right(lines: list[str], reason: str) -> None:
     with pytest.raises(UsageError) as caught:
         traffic.read(lines, "trace.csv")
     assert str(caught.value) == reason
+
+
+def test_a_file_of_counts_has_so_many_in_each_minute() -> None:
+    trace = traffic.read_trace(["minute,count\n", "0,3\n", "2,5\n", "9,0\n"], "counts.csv", Random(1))
+    assert Counter(int(time // 60) for time in trace.arrivals) == {0: 3, 2: 5}
+    assert trace.arrivals == sorted(trace.arrivals)
+    assert trace.seconds == 600
+    assert trace.gap_from == max(trace.arrivals)
+    assert trace.gap == 600 - trace.gap_from
+
+
+def test_a_file_of_moments_is_a_trace_with_its_longest_gap() -> None:
+    trace = traffic.read_trace(["time,path\n", "10,/a\n", "11,/b\n", "1000,/c\n", "1001,/d\n"], "a.csv", Random(1))
+    assert trace == traffic.Trace([0, 1, 990, 991], 991, 989, 1)
+    assert traffic.traced([]) == traffic.Trace([], 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["minute,count\n", "0,1\n", "1,\n"], ", line 3: the minute or the count is missing"),
+        (["minute,count\n", "0,1\n", "1\n"], ", line 3: the minute or the count is missing"),
+        (["minute,count\n", "0,1,2\n"], ", line 2: it has 3 values"),
+        (["minute,count\n", "0,-1\n"], ", line 2: the count -1 is negative"),
+        (["minute,count\n", "-2,1\n"], ", line 2: the minute -2 is negative"),
+        (["minute,count\n", "0,1.5\n"], ", line 2: '1.5' is no count"),
+        (["minute,count\n", "3,1\n", "3,1\n"], ", line 3: the minute 3 is not later than the one before"),
+        (["minute,count\n", "3,99000000\n"], ", line 2: with it there are more than 20,000,000 requests"),
+        (["minute,count\n", "3,0\n"], ": it has no requests"),
+        (["minute,count\n"], ": it has no requests"),
+        ([], ": it has no requests"),
+        (["time\n", "1\n", "\n", " ,/a\n"], ", line 4: the time is missing"),
+    ],
+)
+def test_a_trace_that_is_not_right(lines: list[str], reason: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        traffic.read_trace(lines, "trace.csv", Random(1))
+    assert str(caught.value) == f"reading trace.csv{reason}"

@@ -1,4 +1,4 @@
-"""When requests come: arrivals in seconds since the first moment, drawn at random or read from a file. Pure.
+"""When requests come: arrivals in seconds since a midnight, drawn at random or read from a file. Pure.
 
 Clients do not wait for one another, so that arrivals are a Poisson process whose rate may change with the time. It is
 drawn by thinning: as many as at the highest rate, of which each stays with the share that the rate of its moment is of
@@ -7,14 +7,20 @@ the highest (Lewis and Shedler, Simulation of nonhomogeneous Poisson processes b
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from random import Random
+from typing import NamedTuple
 
 from pilotlight.errors import UsageError
 
-DAY = 86_400.0
+MINUTE, DAY = 60.0, 86_400.0
+MOST = 20_000_000
+"""Requests that a file may tell of: as many as memory holds, and minutes simulate."""
+
 _HINT = "a line is one request's time, in seconds or as 2026-11-28T08:30:00Z, the earliest first; a header is skipped"
+_COUNTS = "with the header minute,count a line is a minute, 0 or later and later than the one before, and its requests"
 
 
 def poisson(rate: Callable[[float], float], highest: float, seconds: float, random: Random) -> list[float]:
@@ -51,6 +57,74 @@ def bursts(
         return burst if time % every >= every - lasting else rate
 
     return poisson(at, max(rate, burst), seconds, random)
+
+
+class Trace(NamedTuple):
+    """`arrivals` within `seconds`; `gap` is the longest time without one, from `gap_from` on."""
+
+    arrivals: Sequence[float]
+    seconds: float
+    gap: float
+    gap_from: float
+
+
+def traced(arrivals: Sequence[float], seconds: float = 0.0) -> Trace:
+    """The trace of these, which ends with the last one if `seconds` says nothing later."""
+    end = max(seconds, arrivals[-1] if arrivals else 0.0)
+    gap, since = max(((later - earlier, earlier) for earlier, later in pairwise((0.0, *arrivals, end))), default=(0, 0))
+    return Trace(arrivals, end, gap, since)
+
+
+def read_trace(lines: Iterable[str], name: str, random: Random) -> Trace:
+    """The arrivals of a file as `read` has it, or of counts: under the header `minute,count` each line is a minute and
+    how many requests came at random moments of it; minutes that are left out have none.
+
+    Raises `UsageError`, with the number of the line.
+    """
+    rows = iter(csv.reader(lines))
+    first = next(rows, [])
+    if [cell.strip().lower() for cell in first] == ["minute", "count"]:
+        return _counted(rows, name, random)
+    return traced(read(_again(first, rows), name))
+
+
+def _again(first: list[str], rows: Iterator[list[str]]) -> Iterator[str]:
+    """The first cells as lines."""
+    for row in (first, *rows):
+        yield f'"{row[0].replace(chr(34), "")}"\n' if row else "\n"
+
+
+def _counted(rows: Iterator[list[str]], name: str, random: Random) -> Trace:
+    arrivals: list[float] = []
+    before = -1
+    for number, row in enumerate(rows, 2):
+        if row:
+            try:
+                minute, count = _count(row, before, MOST - len(arrivals))
+            except ValueError as error:
+                raise UsageError(f"reading {name}, line {number}: {error}", _COUNTS) from None
+            arrivals += sorted(minute * MINUTE + random.random() * MINUTE for _ in range(count))
+            before = minute
+    if not arrivals:
+        raise UsageError(f"reading {name}: it has no requests", _COUNTS)
+    return traced(arrivals, (before + 1) * MINUTE)
+
+
+def _count(row: Sequence[str], before: int, room: int) -> tuple[int, int]:
+    """Raises `ValueError` for what is no minute and its count."""
+    texts = [cell.strip() for cell in row]
+    if len(texts) != 2 or not all(texts):
+        raise ValueError("the minute or the count is missing" if len(texts) <= 2 else f"it has {len(texts)} values")
+    for what, text in zip(("minute", "count"), texts, strict=True):
+        if not text.isascii() or not text.isdecimal():
+            negative = text.startswith("-") and text[1:].isdecimal()
+            raise ValueError(f"the {what} {text} is negative" if negative else f"{text!r} is no {what}")
+    minute, count = (int(text) for text in texts)
+    if minute <= before:
+        raise ValueError(f"the minute {minute} is not later than the one before")
+    if count > room:
+        raise ValueError(f"with it there are more than {MOST:,} requests")
+    return minute, count
 
 
 def read(lines: Iterable[str], name: str) -> list[float]:
