@@ -14,7 +14,9 @@ class Usage(NamedTuple):
 
     `restores` are cold starts from a snapshot. `streamed` are bytes of streamed answers after the first 6 MB of each.
     `front_requests` are requests that its front end has counted, of 512 KB each where that meters by size. `log_bytes`
-    are ingested; `write_units` are of DynamoDB, 1 KB each.
+    are ingested; `write_units` are of DynamoDB, 1 KB each. `provisioned_seconds` is how long provisioned environments
+    were there, each counted, and `provisioned_ms` what invocations in them took, which is not in `billed_ms`; `sent`
+    are bytes of answers that left AWS.
     """
 
     function: str
@@ -25,10 +27,13 @@ class Usage(NamedTuple):
     provisioned: int = 0
     front: Front = "http"
     seconds: float = 0.0
-    requests: int = 0
+    requests: float = 0
     billed_ms: float = 0.0
-    restores: int = 0
+    restores: float = 0
     streamed: int = 0
-    front_requests: int = 0
-    log_bytes: int = 0
-    write_units: int = 0
+    front_requests: float = 0
+    log_bytes: float = 0
+    write_units: float = 0
+    provisioned_seconds: float = 0.0
+    provisioned_ms: float = 0.0
+    sent: float = 0.0

@@ -19,6 +19,7 @@ from pilotlight.cli.new import new
 from pilotlight.cli.optimize import optimize
 from pilotlight.cli.records import records
 from pilotlight.cli.serve import serve
+from pilotlight.cli.simulate import simulate
 from pilotlight.cli.status import status
 from pilotlight.cli.template import template
 from pilotlight.cli.tune import tune_command
@@ -41,7 +42,7 @@ def cli() -> None:
 
 for command in (
     *(new, serve, invoke, optimize, cache, build, template, deploy, status, logs, doctor, destroy),
-    *(records, vectors, bench, tune_command, completion),
+    *(records, vectors, bench, tune_command, simulate, completion),
 ):
     cli.add_command(command)
 

@@ -2,8 +2,9 @@
 
 Prices are those of us-east-1 in USD, without the free tier, as they were told of in November 2026: [lambda]
 aws.amazon.com/lambda/pricing, [gateway] aws.amazon.com/api-gateway/pricing, [dynamodb]
-aws.amazon.com/dynamodb/pricing/on-demand, [logs] aws.amazon.com/cloudwatch/pricing. "(belief)" marks what was not seen
-on its page. Prices that fall with the amount hold for a month and for all functions of an account together.
+aws.amazon.com/dynamodb/pricing/on-demand, [logs] aws.amazon.com/cloudwatch/pricing, [transfer]
+aws.amazon.com/ec2/pricing/on-demand. "(belief)" marks what was not seen on its page. Prices that fall with the amount
+hold for a month and for all functions of an account together. What is paid by the hour is in `prices`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ _GB = 1024  # MB
 _BYTES = 2**30  # of a GB
 _TMP_FREE = 512  # MB [lambda]
 _SNAPSTART_MIN = 3 * 3600.0  # seconds [lambda]: a version is in the cache for three hours at least
-_PROVISIONED = {"x86_64": 0.0000041667, "arm64": 0.0000033334}  # a GB-second; arm64 (belief)
 
 
 class Price(NamedTuple):
@@ -79,6 +79,14 @@ DURATION: Mapping[str, Price] = {  # [lambda]; arm64, and the tiers after the fi
         ((7.5 * _BILLION, 0.0000133334), (18.75 * _BILLION, 0.0000120001), (inf, 0.0000106667)),
     ),
 }
+PROVISIONED: Mapping[str, Price] = {  # [lambda]; arm64 (belief). Used or not
+    "x86_64": _flat("Provisioned concurrency (x86_64)", "GB-s", 0.0000041667),
+    "arm64": _flat("Provisioned concurrency (arm64)", "GB-s", 0.0000033334),
+}
+PROVISIONED_DURATION: Mapping[str, Price] = {  # [lambda] (belief). In use, beside the former
+    "x86_64": _flat("Duration in provisioned concurrency (x86_64)", "GB-s", 0.0000097222),
+    "arm64": _flat("Duration in provisioned concurrency (arm64)", "GB-s", 0.0000077778),
+}
 TMP = _flat("Ephemeral storage above 512 MB", "GB-s", 0.0000000309)  # [lambda]
 STREAMED = _flat("Streamed bytes after the first 6 MB", "GB", 0.008)  # [lambda] (belief)
 SNAPSHOT = _flat("SnapStart cache", "GB-s", 0.0000015046)  # [lambda]
@@ -89,8 +97,14 @@ FRONTS: Mapping[str, Price] = {  # [gateway]; tiers after the first (belief); a 
 }
 WRITES = _flat("DynamoDB writes of records", "writes", 0.625 / _MILLION)  # [dynamodb] (belief)
 LOGS = _flat("CloudWatch log ingestion", "GB", 0.50)  # [logs] (belief): the first of its tiers
+SENT = Price(  # [transfer] (belief): to the internet, the first 100 GB of an account's month free
+    "Data transfer out",
+    "GB",
+    ((100, 0.0), (10_240, 0.09), (51_200, 0.085), (153_600, 0.07), (inf, 0.05)),
+)
+FREE = {"Requests": 1_000_000.0, "Duration": 400_000.0}  # [lambda]: of an account's month, for as long as it exists
 
-_ONCE = {SNAPSHOT.what}  # what requests do not cause
+_ONCE = {SNAPSHOT.what, *(price.what for price in PROVISIONED.values())}  # what requests do not cause
 
 
 def bill(usages: Iterable[Usage], notes: Sequence[str] = ()) -> Bill:
@@ -106,10 +120,13 @@ def bill(usages: Iterable[Usage], notes: Sequence[str] = ()) -> Bill:
 
 def _used(usage: Usage) -> Iterator[tuple[Price, float]]:
     """What is paid for, and how many units of it."""
-    seconds, memory = usage.billed_ms / 1000, usage.memory / _GB
+    memory = usage.memory / _GB
+    seconds, provisioned = usage.billed_ms / 1000, usage.provisioned_ms / 1000
     yield REQUESTS, usage.requests
     yield DURATION[usage.architecture], seconds * memory
-    yield TMP, seconds * max(0, usage.tmp - _TMP_FREE) / _GB
+    yield PROVISIONED[usage.architecture], usage.provisioned_seconds * memory
+    yield PROVISIONED_DURATION[usage.architecture], provisioned * memory
+    yield TMP, (seconds + provisioned) * max(0, usage.tmp - _TMP_FREE) / _GB
     yield STREAMED, usage.streamed / _BYTES
     if usage.snapstart:
         yield SNAPSHOT, max(usage.seconds, _SNAPSTART_MIN) * memory
@@ -118,6 +135,7 @@ def _used(usage: Usage) -> Iterator[tuple[Price, float]]:
         yield FRONTS[usage.front], usage.front_requests
     yield WRITES, usage.write_units
     yield LOGS, usage.log_bytes / _BYTES
+    yield SENT, usage.sent / _BYTES
 
 
 def _charge(meter: dict[str, float], usage: Usage, price: Price, units: float) -> Iterator[Item]:
@@ -138,7 +156,7 @@ def _projected(usage: Usage, items: Iterable[Item]) -> Projection:
 
 def _notes(usages: Iterable[Usage]) -> Iterator[str]:
     for usage in usages:
-        if usage.provisioned:
+        if usage.provisioned and not usage.provisioned_seconds:
             amount = provisioned_month(usage)
             yield (
                 f"Provisioned concurrency of {usage.provisioned} for {usage.function} would cost ${amount:.2f} a "
@@ -149,4 +167,18 @@ def _notes(usages: Iterable[Usage]) -> Iterator[str]:
 def provisioned_month(usage: Usage) -> float:
     """USD a month for the function's provisioned concurrency, used or not."""
     gigabytes = usage.provisioned * usage.memory / _GB
-    return gigabytes * HOURS * 3600 * _PROVISIONED[usage.architecture]
+    return gigabytes * HOURS * 3600 * PROVISIONED[usage.architecture].tiers[0][1]
+
+
+def free_tier(bill: Bill) -> Bill:
+    """The same with what AWS does not charge of it, as items of their own."""
+    free = [item for what, most in FREE.items() for item in _given(bill.items, what, most)]
+    return bill._replace(items=(*bill.items, *free), total=bill.total + sum(item.amount for item in free))
+
+
+def _given(items: Sequence[Item], what: str, most: float) -> Iterator[Item]:
+    for item in items:
+        units = min(most, item.quantity)
+        if units > 0 and (item.what == what or item.what.startswith(f"{what} (")):
+            most -= units
+            yield Item(item.function, f"Free tier: {item.what}", units, item.unit, -item.price, -units * item.price)

@@ -1,4 +1,4 @@
-"""Servers that are always there, and requests that queue for them: by simulation, and by the formulas of queueing theory.
+"""Servers that are always there, and requests that queue for them: simulated, and by queueing theory.
 
 M/M/c is `c` servers, arrivals of a Poisson process and times that are exponential: Kleinrock, Queueing Systems I, 1975.
 `load` is arrivals a second times the seconds that each takes, in erlangs. Pure.
@@ -59,10 +59,13 @@ def fewest(rate: float, seconds: float, within: float, share: float = 0.01) -> i
     """The servers of M/M/c with which no more than `share` of requests wait longer than `within` seconds, for `rate`
     requests a second that take `seconds` each on average."""
     load = rate * seconds
-    servers = math.floor(load) + 1
-    while late(servers, load, seconds, within) > share:
-        servers += 1
-    return servers
+    low, high = math.floor(load), math.floor(load) + 1  # too few, and perhaps enough
+    while late(high, load, seconds, within) > share:
+        low, high = high, 2 * high - math.floor(load)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if late(middle, load, seconds, within) > share else (low, middle)
+    return high
 
 
 def late(servers: int, load: float, seconds: float, within: float) -> float:

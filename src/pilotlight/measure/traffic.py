@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from math import ceil
 from random import Random
 from typing import NamedTuple
 
@@ -53,10 +54,12 @@ def bursts(
 ) -> list[float]:
     """`rate` requests a second, and `burst` instead for `lasting` seconds at the end of every `every` seconds."""
 
-    def at(time: float) -> float:
-        return burst if time % every >= every - lasting else rate
-
-    return poisson(at, max(rate, burst), seconds, random)
+    arrivals: list[float] = []
+    for number in range(ceil(seconds / every)):
+        middle, end = number * every + every - lasting, (number + 1) * every
+        for begin, until, each in ((number * every, middle, rate), (middle, end, burst)):
+            arrivals += [begin + time for time in constant(each, min(until, seconds) - begin, random)]
+    return arrivals
 
 
 class Trace(NamedTuple):
@@ -77,7 +80,8 @@ def traced(arrivals: Sequence[float], seconds: float = 0.0) -> Trace:
 
 def read_trace(lines: Iterable[str], name: str, random: Random) -> Trace:
     """The arrivals of a file as `read` has it, or of counts: under the header `minute,count` each line is a minute and
-    how many requests came at random moments of it; minutes that are left out have none.
+    how many requests came at random moments of it; minutes that are left out have none. A trace lasts a minute
+    at least.
 
     Raises `UsageError`, with the number of the line.
     """
@@ -85,7 +89,7 @@ def read_trace(lines: Iterable[str], name: str, random: Random) -> Trace:
     first = next(rows, [])
     if [cell.strip().lower() for cell in first] == ["minute", "count"]:
         return _counted(rows, name, random)
-    return traced(read(_again(first, rows), name))
+    return traced(read(_again(first, rows), name), MINUTE)
 
 
 def _again(first: list[str], rows: Iterator[list[str]]) -> Iterator[str]:

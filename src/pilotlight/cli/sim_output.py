@@ -1,0 +1,164 @@
+"""What `simulate` shows: the answers, the bill of a month by item, a plot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pilotlight.cli import output
+from pilotlight.cli.sim_inputs import Traffic
+from pilotlight.cli.sim_times import Timed
+from pilotlight.measure import cost, month, plot
+from pilotlight.measure.choices import NAMES
+from pilotlight.measure.cost import Bill
+from pilotlight.measure.month import Deployed
+from pilotlight.measure.simulate import Lambda, Outcome
+
+_PERCENTS = (50, 90, 99)
+_POINTS = 400  # of a curve of latencies
+
+
+class Found(NamedTuple):
+    deployed: Deployed
+    allowed: Lambda
+    traffic: Traffic
+    timed: Timed
+    outcome: Outcome
+    is_free_tier: bool
+
+    @property
+    def bill(self) -> Bill:
+        return month.bill(month.usage(self.deployed, self.outcome, self.traffic.trace.seconds), self.is_free_tier)
+
+    @property
+    def notes(self) -> list[str]:
+        unsaid = [note for note in self.timed.notes if self.deployed.snapstart or "restore" not in note]
+        return [*self.traffic.notes, *unsaid]
+
+
+def milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:,.1f}"
+
+
+def share(part: int, whole: int) -> str:
+    return f"{part / whole:.3%}" if whole else "-"
+
+
+def dollars(amount: float) -> str:
+    """As exact as it has to be to tell one amount from another."""
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}" if abs(amount) >= 0.1 or not amount else f"${amount:,.4f}"
+
+
+def described(deployed: Deployed, allowed: Lambda) -> str:
+    """Such as "qa: 1,769 MB, x86_64, behind an HTTP API, started on demand"."""
+    start = NAMES["snapstart" if allowed.snapstart else "plain"]
+    if allowed.provisioned or allowed.scaling.schedule:
+        start = f"{allowed.provisioned} environments kept ready" + (
+            f", up to {allowed.scaling.most}" if allowed.scaling.most else ""
+        )
+    front = NAMES[deployed.front]
+    return f"{deployed.name}: {deployed.memory:,} MB, {deployed.architecture}, behind {front}, {start}"
+
+
+def record(found: Found) -> dict[str, object]:
+    """Times in milliseconds."""
+    outcome, bill = found.outcome, found.bill
+    counts = ("requests", "cold", "throttled", "timed_out", "given_up", "failed", "spilled", "peak", "environments")
+    latencies = {f"p{percent}_ms": _ms(outcome.latency(percent)) for percent in (*_PERCENTS, 100)}
+    latencies["max_ms"] = latencies.pop("p100_ms")
+    return {
+        "function": found.deployed._asdict(),
+        "lambda": {name: value for name, value in found.allowed._asdict().items() if value != float("inf")},
+        "traffic": found.traffic.text,
+        "seconds": found.traffic.trace.seconds,
+        "longest_gap_seconds": found.traffic.trace.gap,
+        "times": found.timed.source,
+        **{name: getattr(outcome, name) for name in counts},
+        "starts": outcome.starts,
+        "cold_share": outcome.cold_share,
+        **latencies,
+        "region": cost.REGION,
+        "month": {"items": [item._asdict() for item in bill.items], "total": bill.total},
+        "notes": found.notes,
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def show(found: Found) -> None:
+    outcome, trace = found.outcome, found.traffic.trace
+    output.line(described(found.deployed, found.allowed))
+    output.line(f"{outcome.requests:,} requests in {trace.seconds / 3600:,.1f} h, {found.traffic.text}")
+    output.line(f"{found.timed.source}; {found.timed.platform * 1000:.0f} ms of AWS's own before an init phase\n")
+    for what, number, of in _rows(outcome):
+        output.line(f"  {what:26} {number:>12}  {of}".rstrip())
+    _show_bill(found)
+    for note in found.notes:
+        output.note(note)
+
+
+def _rows(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """What, how much of it, which share of requests."""
+    latencies = [(f"p{percent} ms", milliseconds(outcome.latency(percent)), "") for percent in _PERCENTS]
+    counts = {
+        "answered well": len(outcome.latencies),
+        "cold starts": outcome.cold,
+        "throttled": outcome.throttled,
+        "ended by the timeout": outcome.timed_out,
+        "given up by the front": outcome.given_up,
+        "failed": outcome.failed,
+    }
+    if outcome.allocated_seconds:
+        counts["spilled from provisioned"] = outcome.spilled
+    return [
+        *latencies,
+        ("max ms", milliseconds(outcome.latency(100)), ""),
+        *((what, f"{count:,}", share(count, outcome.requests)) for what, count in counts.items()),
+        ("invocations at once", f"{outcome.peak:,}", "at most"),
+        ("environments on demand", f"{outcome.environments:,}", "at most"),
+    ]
+
+
+def _show_bill(found: Found) -> None:
+    bill = found.bill
+    output.line(f"\nA month of 730 h that goes on like this, in {cost.REGION}\n")
+    for item in bill.items:
+        output.line(f"  {item.what:48} {item.quantity:16,.1f} {item.unit:9} {dollars(item.amount):>12}")
+    output.line(f"  {'total':48} {'':16} {'':9} {dollars(bill.total):>12}")
+
+
+def draw(found: Found, path: Path) -> None:
+    """Requests and environments over time, and which share of the answers took how long."""
+    minutes = found.outcome.minutes
+    hours = [number / 60 for number in range(len(minutes))]
+    with plot.figure(path, rows=3) as (above, middle, below):
+        above.plot(hours, [each.requests for each in minutes], color=plot.COLOURS[0], linewidth=0.8)
+        above.set(ylabel="requests a minute", title=described(found.deployed, found.allowed), xlabel="hours")
+        _over_time(middle, hours, found)
+        _latencies(below, found.outcome.latencies)
+
+
+def _over_time(axes: Any, hours: Sequence[float], found: Found) -> None:
+    minutes = found.outcome.minutes
+    lines = {
+        "on demand": [each.environments for each in minutes],
+        "provisioned": [each.provisioned for each in minutes],
+        "busy": [each.busy for each in minutes],
+    }
+    for colour, (name, values) in zip(plot.COLOURS[1:], lines.items(), strict=False):
+        if any(values):
+            axes.step(hours, values, where="post", label=name, color=colour, linewidth=0.8)
+    axes.set(ylabel="environments", xlabel="hours")
+    if any(map(any, lines.values())):
+        axes.legend(loc="upper left")
+
+
+def _latencies(axes: Any, latencies: Sequence[float]) -> None:
+    """The slower, the more of the width: 99 and 99.9 % are as far apart as 90 and 99 %."""
+    shares = [1 - 10 ** (-4 * number / _POINTS) for number in range(_POINTS + 1)]
+    if latencies:
+        values = [latencies[min(len(latencies) - 1, int(share * len(latencies)))] * 1000 for share in shares]
+        axes.plot([1 / (1 - share) for share in shares], values, color=plot.COLOURS[0])
+    axes.set(xscale="log", yscale="log", xlabel="share of answers", ylabel="ms")
+    axes.set_xticks([1, 2, 10, 100, 1_000, 10_000], ["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %"])

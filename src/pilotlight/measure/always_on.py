@@ -1,0 +1,131 @@
+"""What stands by all the time instead of Lambda: tasks on Fargate behind a load balancer, endpoints of SageMaker. Pure.
+
+Each worker takes one request at a time, with as much of a processor as the function has by its memory, and as long as
+it was measured to take; who finds none free waits. There are as many as M/M/c asks for at the rate of the busiest
+minute. Nothing scales: what must hold at the peak is paid all month.
+"""
+
+from collections.abc import Sequence
+from math import ceil, floor
+from statistics import fmean
+from typing import NamedTuple
+
+from pilotlight import limits, prices
+from pilotlight.measure.load import percentile
+from pilotlight.measure.month import SECONDS
+from pilotlight.measure.queues import fewest
+
+# vCPU, the least and the most GB, and its steps:
+# docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
+_SIZES = (
+    *((0.25, 0.5, 2, 0.5), (0.5, 1, 4, 1), (1, 2, 8, 1), (2, 4, 16, 1), (4, 8, 30, 1)),
+    *((8, 16, 60, 4), (16, 32, 120, 8)),
+)
+_NEW_CONNECTIONS = 25  # a second, of a capacity unit of a load balancer; each request is one here
+
+
+class Machine(NamedTuple):
+    """Runs `workers`; `hour` is in dollars."""
+
+    name: str
+    workers: int
+    hour: float
+
+
+class Work(NamedTuple):
+    """`rate` requests a second in the busiest minute, of which 99 in 100 may take `within` seconds in all; `run` is
+    what they take without a queue. `month` are a month's requests, `bytes` of each with its answer."""
+
+    rate: float
+    run: Sequence[float]
+    within: float
+    month: float
+    bytes: int
+
+    def times(self, factor: float) -> "Work":
+        return self._replace(rate=self.rate * factor, month=self.month * factor)
+
+    @property
+    def room(self) -> float:
+        """Seconds that a request may wait; negative where no number of workers is enough."""
+        return self.within - (percentile(sorted(self.run), 99) or 0.0)
+
+
+class Cost(NamedTuple):
+    """`number` of a machine, and dollars a month by item."""
+
+    machine: Machine
+    number: int
+    items: tuple[tuple[str, float], ...]
+
+    @property
+    def total(self) -> float:
+        return sum(amount for _, amount in self.items)
+
+
+def task(memory: int, architecture: str) -> Machine | None:
+    """The smallest task of Fargate that has the processors and the memory of a function; None where none has."""
+    cpus, gigabytes = _needs(memory)
+    for size, least, most, step in _SIZES:
+        if size >= cpus and gigabytes <= most:
+            taken = max(least, ceil(gigabytes / step) * step)
+            cpu, gigabyte = prices.FARGATE[architecture]
+            return Machine(f"Fargate, {size:g} vCPU, {taken:g} GB", 1, size * cpu + taken * gigabyte)
+    return None
+
+
+def fargate(machine: Machine, work: Work) -> Cost:
+    """Tasks with a public address each, and their balancer."""
+    count = _count(machine, work)
+    hours, units = prices.HOURS, max(1.0, work.month / SECONDS / _NEW_CONNECTIONS)
+    items = (
+        (f"{count} tasks", count * machine.hour * hours),
+        ("public addresses", count * prices.ADDRESS_HOUR * hours),
+        ("load balancer", (prices.BALANCER_HOUR + units * prices.BALANCER_UNIT_HOUR) * hours),
+    )
+    return Cost(machine, count, items)
+
+
+def instances(memory: int) -> list[Machine]:
+    """Those of SageMaker that hold a worker."""
+    cpus, gigabytes = _needs(memory)
+    found = []
+    for each in prices.INSTANCES:
+        workers = min(floor(each.cpus / cpus), floor(each.memory / gigabytes))
+        if workers:
+            found.append(Machine(f"SageMaker, {each.name}", workers, each.hour))
+    return found
+
+
+def endpoint(machine: Machine, work: Work) -> Cost:
+    """A real-time endpoint of instances."""
+    count = _count(machine, work)
+    moved = work.month * work.bytes / 2**30 * prices.ENDPOINT_GB
+    return Cost(
+        machine, count, ((f"{count} instances", count * machine.hour * prices.HOURS), ("data processed", moved))
+    )
+
+
+def serverless_endpoint(memory: int, billed_seconds: float, work: Work) -> Cost | None:
+    """SageMaker's own functions, which bill the same time by the next whole GB; None above their 6 GB."""
+    gigabytes = ceil(memory / 1024)
+    if gigabytes > 6:
+        return None
+    moved = work.month * work.bytes / 2**30 * prices.ENDPOINT_GB
+    duration = billed_seconds * gigabytes * prices.ENDPOINT_GB_SECOND
+    machine = Machine(f"SageMaker serverless, {gigabytes} GB", 1, 0.0)
+    return Cost(machine, 0, (("duration", duration), ("data processed", moved)))
+
+
+def workers(work: Work) -> int:
+    """How many hold `work.within` at the peak's rate."""
+    return fewest(work.rate, fmean(work.run), max(0.0, work.room))
+
+
+def _count(machine: Machine, work: Work) -> int:
+    return ceil(workers(work) / machine.workers)
+
+
+def _needs(memory: int) -> tuple[float, float]:
+    """vCPUs and GB."""
+    return memory / limits.MEMORY_OF_ONE_VCPU, memory / 1024
