@@ -1,7 +1,7 @@
 """What costs by the hour, used or not, in dollars of us-east-1, as read in November 2026: [vpc]
-aws.amazon.com/vpc/pricing, [fargate] aws.amazon.com/fargate/pricing, [alb] aws.amazon.com/elasticloadbalancing/pricing, [sagemaker]
-aws.amazon.com/sagemaker/pricing. "(belief)" marks what was not seen on its page. Other regions differ by some percent.
-What calls cost is in `measure/cost.py`.
+aws.amazon.com/vpc/pricing, [fargate] aws.amazon.com/fargate/pricing, [alb] aws.amazon.com/elasticloadbalancing/pricing,
+[sagemaker] aws.amazon.com/sagemaker/pricing. "(belief)" marks what was not seen on its page. Other regions differ by
+some percent. What calls cost is in `measure/cost.py`.
 
 Does not ship to Lambda.
 """

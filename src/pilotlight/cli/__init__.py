@@ -10,6 +10,7 @@ from pilotlight.cli.bench import bench
 from pilotlight.cli.build import build
 from pilotlight.cli.cache import cache
 from pilotlight.cli.completion import completion
+from pilotlight.cli.cost import cost
 from pilotlight.cli.deploy import deploy
 from pilotlight.cli.destroy import destroy
 from pilotlight.cli.doctor import doctor
@@ -42,7 +43,7 @@ def cli() -> None:
 
 for command in (
     *(new, serve, invoke, optimize, cache, build, template, deploy, status, logs, doctor, destroy),
-    *(records, vectors, bench, tune_command, simulate, completion),
+    *(records, vectors, bench, tune_command, simulate, cost, completion),
 ):
     cli.add_command(command)
 

@@ -25,7 +25,7 @@ class Spread(NamedTuple):
     p99: float
 
 
-class _Duration(click.ParamType[Any]):
+class Duration(click.ParamType[Any]):
     """Such as 120ms or 1.5s; with `has_spread` also 120ms/400ms, the median and the 99th percentile."""
 
     name = "time"
@@ -167,11 +167,11 @@ times_options = _packed(
         multiple=True,
         help="What `bench load --save` wrote; one for each architecture.  [default: FUNCTION is measured here]",
     ),
-    click.option("--run", type=_Duration(True), help="What an invocation takes: 120ms, or median/p99, 120ms/400ms."),
-    click.option("--init", type=_Duration(True), help="What its init phase takes."),
-    click.option("--restore", type=_Duration(True), help="What a restore takes with SnapStart.  [default: 300ms]"),
+    click.option("--run", type=Duration(True), help="What an invocation takes: 120ms, or median/p99, 120ms/400ms."),
+    click.option("--init", type=Duration(True), help="What its init phase takes."),
+    click.option("--restore", type=Duration(True), help="What a restore takes with SnapStart.  [default: 300ms]"),
     click.option(
-        "--platform-init", type=_Duration(), help="What AWS takes before the init phase begins.  [default: 50ms]"
+        "--platform-init", type=Duration(), help="What AWS takes before the init phase begins.  [default: 50ms]"
     ),
     click.option(
         "--errors", type=click.FloatRange(0, 1), help="Share of invocations that fail.  [default: as measured]"

@@ -134,7 +134,7 @@ def draw(found: Found, path: Path) -> None:
     hours = [number / 60 for number in range(len(minutes))]
     with plot.figure(path, rows=3) as (above, middle, below):
         above.plot(hours, [each.requests for each in minutes], color=plot.COLOURS[0], linewidth=0.8)
-        above.set(ylabel="requests a minute", title=described(found.deployed, found.allowed), xlabel="hours")
+        above.set(ylabel="requests a minute", title=found.deployed.name, xlabel="hours")
         _over_time(middle, hours, found)
         _latencies(below, found.outcome.latencies)
 
@@ -142,9 +142,9 @@ def draw(found: Found, path: Path) -> None:
 def _over_time(axes: Any, hours: Sequence[float], found: Found) -> None:
     minutes = found.outcome.minutes
     lines = {
+        "busy": [each.busy for each in minutes],
         "on demand": [each.environments for each in minutes],
         "provisioned": [each.provisioned for each in minutes],
-        "busy": [each.busy for each in minutes],
     }
     for colour, (name, values) in zip(plot.COLOURS[1:], lines.items(), strict=False):
         if any(values):
@@ -162,3 +162,4 @@ def _latencies(axes: Any, latencies: Sequence[float]) -> None:
         axes.plot([1 / (1 - share) for share in shares], values, color=plot.COLOURS[0])
     axes.set(xscale="log", yscale="log", xlabel="share of answers", ylabel="ms")
     axes.set_xticks([1, 2, 10, 100, 1_000, 10_000], ["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %"])
+    axes.minorticks_off()

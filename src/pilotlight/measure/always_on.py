@@ -7,13 +7,14 @@ minute. Nothing scales: what must hold at the peak is paid all month.
 
 from collections.abc import Sequence
 from math import ceil, floor
+from random import Random
 from statistics import fmean
 from typing import NamedTuple
 
 from pilotlight import limits, prices
 from pilotlight.measure.load import percentile
 from pilotlight.measure.month import SECONDS
-from pilotlight.measure.queues import fewest
+from pilotlight.measure.queues import Queued, always_on, fewest
 
 # vCPU, the least and the most GB, and its steps:
 # docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
@@ -34,13 +35,15 @@ class Machine(NamedTuple):
 
 class Work(NamedTuple):
     """`rate` requests a second in the busiest minute, of which 99 in 100 may take `within` seconds in all; `run` is
-    what they take without a queue. `month` are a month's requests, `bytes` of each with its answer."""
+    what they take without a queue. `month` are a month's requests, `bytes` of each with its answer. `more` times the
+    workers of M/M/c are taken: its arrivals and times are not those of each function."""
 
     rate: float
     run: Sequence[float]
     within: float
     month: float
     bytes: int
+    more: float = 1.0
 
     def times(self, factor: float) -> "Work":
         return self._replace(rate=self.rate * factor, month=self.month * factor)
@@ -70,7 +73,7 @@ def task(memory: int, architecture: str) -> Machine | None:
         if size >= cpus and gigabytes <= most:
             taken = max(least, ceil(gigabytes / step) * step)
             cpu, gigabyte = prices.FARGATE[architecture]
-            return Machine(f"Fargate, {size:g} vCPU, {taken:g} GB", 1, size * cpu + taken * gigabyte)
+            return Machine(f"Fargate, {architecture}, {size:g} vCPU, {taken:g} GB", 1, size * cpu + taken * gigabyte)
     return None
 
 
@@ -119,7 +122,20 @@ def serverless_endpoint(memory: int, billed_seconds: float, work: Work) -> Cost 
 
 def workers(work: Work) -> int:
     """How many hold `work.within` at the peak's rate."""
-    return fewest(work.rate, fmean(work.run), max(0.0, work.room))
+    return ceil(fewest(work.rate, fmean(work.run), max(0.0, work.room)) * work.more)
+
+
+def sized(work: Work, arrivals: Sequence[float], random: Random) -> Work:
+    """With as many more workers as the trace itself needs."""
+    least = number = workers(work)
+    while not _holds(always_on(arrivals, work.run, number, random), work.within):
+        number += ceil(number / 10)
+    return work._replace(more=number / least)
+
+
+def _holds(queued: Queued, within: float) -> bool:
+    """Where nobody waits, more workers would change nothing."""
+    return not queued.waits or queued.waits[-1] == 0 or (percentile(queued.latencies, 99) or 0.0) <= within
 
 
 def _count(machine: Machine, work: Work) -> int:

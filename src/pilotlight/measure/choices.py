@@ -42,6 +42,16 @@ class Choice(NamedTuple):
         return f"{NAMES[self.package]} for {self.architecture}, {NAMES[self.start]}, behind {NAMES[self.front]}"
 
 
+class Target(NamedTuple):
+    """99 of 100 requests are to be answered in so many seconds, with no more cold starts than this share."""
+
+    within: float
+    cold: float = 1.0
+
+    def is_held(self, p99: float | None, cold: float) -> bool:
+        return p99 is not None and p99 <= self.within and cold <= self.cold
+
+
 class Option(NamedTuple):
     """A choice with what came of it: seconds, shares of all requests, dollars a month by item. `provisioned` is how
     many environments."""
@@ -58,9 +68,8 @@ class Option(NamedTuple):
     def total(self) -> float:
         return sum(amount for _, amount in self.items)
 
-    def holds(self, within: float) -> bool:
-        """Whether 99 of 100 requests were answered in so many seconds: what was lost was not."""
-        return self.p99 is not None and self.p99 <= within
+    def holds(self, target: Target) -> bool:
+        return target.is_held(self.p99, self.cold)
 
 
 class Refused(NamedTuple):
@@ -96,18 +105,18 @@ def fewest(holds: Callable[[int], bool], most: int) -> int | None:
     return high
 
 
-def refused(function: Function | None) -> list[Refused]:
-    """What cannot be chosen, with why: by Lambda's rules and the function's settings."""
+def refused(function: Function | None, tmp: int) -> list[Refused]:
+    """What cannot be chosen, with why: by Lambda's rules and the function's settings, but for `tmp`, in MB."""
     both = "Lambda restores environments from snapshots or keeps them ready, not both"
     found = [Refused("snapstart and provisioned", both)]
+    if tmp > limits.TMP_MIN:
+        found.append(Refused("snapstart", f"tmp is {tmp} MB, and it allows {limits.TMP_MIN}"))
     return found if function is None else [*found, *_starts(function), *_fronts(function), *_packages(function)]
 
 
 def _starts(function: Function) -> Iterator[Refused]:
     """docs.aws.amazon.com/lambda/latest/dg/snapstart.html."""
-    if function.tmp > limits.TMP_MIN:
-        yield Refused("snapstart", f"tmp is {function.tmp} MB, and it allows {limits.TMP_MIN}")
-    elif function.cache.folder.startswith("/mnt/") and function.uris:
+    if function.cache.folder.startswith("/mnt/") and function.uris:
         yield Refused("snapstart", f"the models are on EFS, at {function.cache.folder}")
     elif function.environment_concurrency > 1:
         yield Refused("snapstart", f"environment_concurrency is {function.environment_concurrency}")
@@ -136,13 +145,13 @@ def possible(refusals: Iterable[Refused]) -> list[Choice]:
     return [choice for choice in combinations if not no.intersection(choice)]
 
 
-def best(options: Sequence[Option], within: float) -> list[Option]:
+def best(options: Sequence[Option], target: Target) -> list[Option]:
     """The ones to take first: those that hold, the cheapest first; else by what is lost and their p99. Of those alike
     the simplest, which is the one before."""
     endless = float("inf")
 
     def rank(option: Option) -> tuple[bool, float, float, float]:
-        holds = option.holds(within)
+        holds = option.holds(target)
         worse = (0.0, 0.0) if holds else (round(option.lost, 4), option.p99 if option.p99 is not None else endless)
         return (not holds, *worse, round(option.total, 6))
 

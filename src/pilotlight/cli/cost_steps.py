@@ -1,0 +1,203 @@
+"""What `cost` works out: every way to run a function with its traffic, and what stands by instead."""
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import NamedTuple
+
+from pilotlight.cli.sim_inputs import Traffic
+from pilotlight.cli.sim_times import Timed
+from pilotlight.measure import always_on, break_even, choices, month
+from pilotlight.measure.always_on import Cost, Machine, Work
+from pilotlight.measure.break_even import Price
+from pilotlight.measure.choices import ARCHITECTURES, Choice, Option, Refused, Start, Target
+from pilotlight.measure.load import percentile
+from pilotlight.measure.month import SECONDS, Deployed
+from pilotlight.measure.simulate import Lambda, Outcome, Times
+from pilotlight.measure.simulate import simulate as run
+from pilotlight.optimize.progress import Progress
+from pilotlight.usage import Usage
+
+_USUAL = 2.0  # times the warm p99 is the target where none is given
+
+
+class Case(NamedTuple):
+    """What is compared. `timed` are times by architecture, of one at least; `allowed` has no gateway and nothing that
+    stands by."""
+
+    deployed: Deployed
+    allowed: Lambda
+    traffic: Traffic
+    timed: Mapping[str, Timed]
+    target: Target
+    is_free_tier: bool
+    seed: int
+
+    def of(self, architecture: str) -> Timed:
+        """The times, of the other architecture where there are no others."""
+        return self.timed.get(architecture) or next(iter(self.timed.values()))
+
+
+class Simulated(NamedTuple):
+    outcome: Outcome
+    provisioned: int
+
+
+class Standing(NamedTuple):
+    """What is there instead, and what it costs a month at other rates; None where it grows as Lambda does. `even` is
+    from how many requests a month on it is the cheaper one; None for never."""
+
+    cost: Cost
+    price: Price | None
+    even: float | None = None
+
+
+class Compared(NamedTuple):
+    """`options` begin with the one to take; `price` is what it costs for so many requests a month, which are `requests`
+    as the traffic is."""
+
+    options: Sequence[Option]
+    standing: Sequence[Standing]
+    refused: Sequence[Refused]
+    price: Price
+    requests: float
+
+
+def within(timed: Timed, given: float | None) -> float:
+    """The target of the p99, in seconds."""
+    return given if given is not None else _USUAL * (percentile(sorted(timed.times.run), 99) or 0.0)
+
+
+def compare(case: Case, refusals: Sequence[Refused], told: Progress) -> Compared:
+    simulated, more = _simulated(case, refusals, told)
+    possible = choices.possible([*refusals, *more])
+    options = [_option(case, choice, simulated[choice.architecture, choice.start]) for choice in possible]
+    ordered = choices.best(options, case.target)
+    best = ordered[0].choice
+    trace = case.traffic.trace
+    requests = len(trace.arrivals) / trace.seconds * SECONDS
+    used = _usage(case, best, simulated[best.architecture, best.start].outcome)
+
+    def price(wanted: float) -> float:
+        return month.bill(month.times(used, wanted / requests), case.is_free_tier).total
+
+    standing, refused = _standing_by(case, best.architecture, simulated[best.architecture, "plain"].outcome, requests)
+    even = [
+        each._replace(even=break_even.solve(price, each.price) if each.price is not None else None) for each in standing
+    ]
+    return Compared(ordered, even, [*refusals, *more, *refused], price, requests)
+
+
+# Lambda
+
+
+def _simulated(
+    case: Case, refusals: Sequence[Refused], told: Progress
+) -> tuple[dict[tuple[str, Start], Simulated], list[Refused]]:
+    """By architecture and start; those with the same times are simulated once."""
+    no = {each.part for each in refusals}
+    found: dict[tuple[str, Start], Simulated] = {}
+    more: dict[str, Refused] = {}
+    for architecture in ARCHITECTURES:
+        if architecture not in case.timed and found:
+            other = next(iter(found))[0]
+            found |= {(architecture, start): each for (known, start), each in found.items() if known == other}
+            continue
+        timed = case.of(architecture)
+        plain = _run(case, timed.times, case.allowed, f"requests, on demand, {architecture}", told)
+        found[architecture, "plain"] = Simulated(plain, 0)
+        if "snapstart" not in no:
+            times = timed.times._replace(init=timed.restores)
+            allowed = case.allowed._replace(snapstart=True)
+            restored = _run(case, times, allowed, f"requests, SnapStart, {architecture}", told)
+            found[architecture, "snapstart"] = Simulated(restored, 0)
+        kept = _provisioned(case, architecture, plain, told)
+        if isinstance(kept, Refused):
+            more[kept.part] = kept
+        else:
+            found[architecture, "provisioned"] = kept
+    return _without(found, more), list(more.values())
+
+
+def _without(
+    found: dict[tuple[str, Start], Simulated], refused: Mapping[str, Refused]
+) -> dict[tuple[str, Start], Simulated]:
+    return {(kind, start): each for (kind, start), each in found.items() if start not in refused}
+
+
+def _provisioned(case: Case, architecture: str, plain: Outcome, told: Progress) -> Simulated | Refused:
+    """The fewest environments that hold the target."""
+    times = case.of(architecture).times
+    tried: dict[int, Outcome] = {0: plain}
+
+    def holds(count: int) -> bool:
+        if count not in tried:
+            allowed = case.allowed._replace(provisioned=count)
+            tried[count] = _run(case, times, allowed, f"requests, {count} provisioned, {architecture}", told)
+        return case.target.is_held(choices.of_all(tried[count], 99), tried[count].cold_share)
+
+    most = min(case.allowed.concurrency, plain.peak)
+    fewest = choices.fewest(holds, most)
+    if fewest is None:
+        return Refused("provisioned", f"not even {most} environments hold the target")
+    if fewest == 0:
+        return Refused("provisioned", "none is needed: the target holds without")
+    return Simulated(tried[fewest], fewest)
+
+
+def _run(case: Case, times: Times, allowed: Lambda, what: str, told: Progress) -> Outcome:
+    trace = case.traffic.trace
+    total = len(trace.arrivals)
+    return run(
+        trace.arrivals, times, allowed, Random(case.seed), trace.seconds, lambda done: told.count(what, done, total)
+    )
+
+
+def _usage(case: Case, choice: Choice, outcome: Outcome) -> Usage:
+    deployed = case.deployed._replace(
+        architecture=choice.architecture, front=choice.front, snapstart=choice.start == "snapstart"
+    )
+    return month.usage(deployed, outcome, case.traffic.trace.seconds)
+
+
+def _option(case: Case, choice: Choice, simulated: Simulated) -> Option:
+    outcome = choices.behind(simulated.outcome, choice.front)
+    bill = month.bill(_usage(case, choice, outcome), case.is_free_tier)
+    lost = (outcome.requests - len(outcome.latencies)) / (outcome.requests or 1)
+    p50, p99 = (choices.of_all(outcome, percent) for percent in (50, 99))
+    items = [(item.what, item.amount) for item in bill.items]
+    return Option(choice, simulated.provisioned, p50, p99, outcome.cold_share, lost, items)
+
+
+# what is always on
+
+
+def _standing_by(
+    case: Case, architecture: str, plain: Outcome, requests: float
+) -> tuple[list[Standing], list[Refused]]:
+    """Tasks on Fargate, the cheapest endpoint, the serverless one."""
+    deployed, seconds = case.deployed._replace(architecture=architecture), case.traffic.trace.seconds
+    rate = max((minute.requests for minute in plain.minutes), default=0) / 60
+    run = case.of(architecture).times.run
+    work = Work(rate, run, case.target.within, requests, deployed.request_bytes + deployed.answer_bytes)
+    if work.room < 0:
+        found, refused = [], [Refused("always on", "one request alone takes longer than the target")]
+    else:
+        sized = always_on.sized(work, case.traffic.trace.arrivals, Random(case.seed))
+        found, refused = _machines(deployed, sized), []
+    billed = (plain.run_seconds + plain.init_seconds) * SECONDS / seconds
+    serverless = always_on.serverless_endpoint(deployed.memory, billed, work)
+    if serverless is None:
+        return found, [*refused, Refused("SageMaker serverless", "it has 6 GB at most")]
+    return [*found, Standing(serverless, None)], refused
+
+
+def _machines(deployed: Deployed, work: Work) -> list[Standing]:
+    task = always_on.task(deployed.memory, deployed.architecture)
+    found = [_standing(always_on.fargate, task, work)] if task else []
+    endpoints = [_standing(always_on.endpoint, each, work) for each in always_on.instances(deployed.memory)]
+    cheapest = min(endpoints, key=lambda each: each.cost.total, default=None)
+    return [*found, cheapest] if cheapest else found
+
+
+def _standing(of: Callable[[Machine, Work], Cost], machine: Machine, work: Work) -> Standing:
+    return Standing(of(machine, work), lambda wanted: of(machine, work.times(wanted / work.month)).total)
