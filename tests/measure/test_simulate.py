@@ -1,15 +1,12 @@
-"""The simulation of Lambda: by hand where a few requests tell, against queueing theory where it has an answer."""
+"""The simulation of Lambda: by hand, where a few requests tell. Queueing theory is in `test_queues`."""
 
-import math
 from random import Random
-from statistics import fmean
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.measure import queues, traffic
 from pilotlight.measure.simulate import Lambda, Minute, Outcome, Times, simulate
 
 SECOND = Times(run=[1.0], init=[0.5])
@@ -81,37 +78,35 @@ def test_no_request_has_no_latency() -> None:
     assert of([]).latency(99) is None
 
 
-@pytest.mark.parametrize(("servers", "load"), [(10, 8.0), (30, 25.0), (5, 9.0)])
-def test_what_is_refused_is_by_erlangs_loss_formula(servers: int, load: float) -> None:
-    random = Random(7)
-    times = Times([random.expovariate(1.0) for _ in range(50_000)], [0.0])
-    arrivals = traffic.constant(load, 100_000 / load, random)
-    settings = Lambda(servers, timeout=math.inf, gateway=math.inf, requests_per_concurrency=math.inf, starts=math.inf)
-    outcome = simulate(arrivals, times, settings, random)
-    drawn = len(arrivals) / arrivals[-1] * fmean(times.run)
-    assert outcome.throttled / outcome.requests == pytest.approx(queues.erlang_b(servers, drawn), rel=0.08)
+def test_snapstart_restores_in_place_of_init_phases() -> None:
+    slow = Times(run=[1.0], init=[12.0])
+    outcome = of([0, 5], slow, snapstart=True, timeout=20, platform=0.25)
+    assert (outcome.latencies, outcome.init_seconds, outcome.cold) == ([13.25, 13.25], 0.0, 2)
 
 
-@pytest.mark.parametrize(("servers", "load"), [(1, 0.5), (8, 6.0)])
-def test_what_waits_for_servers_that_are_always_on_is_by_erlangs_other_formula(servers: int, load: float) -> None:
-    random = Random(8)
-    run = [random.expovariate(1.0) for _ in range(50_000)]
-    arrivals = traffic.constant(load, 150_000 / load, random)
-    queued = queues.always_on(arrivals, run, servers, random)
-    drawn = len(arrivals) / arrivals[-1] * fmean(run)
-    waited = sum(wait > 0 for wait in queued.waits) / len(queued.waits)
-    assert waited == pytest.approx(queues.erlang_c(servers, drawn), rel=0.05)
-    assert fmean(queued.waits) == pytest.approx(queues.mean_wait(servers, drawn, fmean(run)), rel=0.08)
+def test_what_aws_takes_before_an_init_phase_is_waited_for_and_not_billed() -> None:
+    outcome = of([0, 5], platform=0.25)
+    assert (outcome.latencies, outcome.run_seconds, outcome.init_seconds) == ([1.0, 1.75], 2.0, 0.5)
 
 
-def test_erlangs_formulas_have_the_values_of_tables() -> None:
-    """Of one server both are known by hand: load / (1 + load), and the load itself."""
-    assert queues.erlang_b(1, 0.5) == pytest.approx(0.5 / 1.5)
-    assert queues.erlang_c(1, 0.5) == pytest.approx(0.5)
-    assert queues.erlang_b(10, 8.0) == pytest.approx(0.12166, abs=1e-5)
-    assert queues.erlang_c(10, 8.0) == pytest.approx(0.40918, abs=1e-5)
-    assert queues.erlang_c(4, 4.0) == 1.0
-    assert queues.mean_wait(4, 4.0, 1.0) == math.inf
+def test_a_function_that_always_fails_is_billed_and_answers_nothing() -> None:
+    outcome = of([0, 2, 4], SECOND._replace(errors=1.0))
+    assert (outcome.failed, outcome.latencies, outcome.run_seconds, outcome.cold) == (3, [], 3.0, 1)
+
+
+def test_minutes_tell_what_was_in_each() -> None:
+    assert of([0, 0, 61, 500]).minutes[:3] == [
+        Minute(2, 2, 0, 2, 2, 0),
+        Minute(1, 0, 0, 1, 2, 0),
+        Minute(0, 0, 0, 0, 2, 0),
+    ]
+    assert [minute.environments for minute in of([0, 0, 61, 500]).minutes[5:]] == [2, 1, 0, 1]
+    assert len(simulate([], SECOND, Lambda(), Random(0), seconds=600).minutes) == 10
+
+
+def test_provisioned_environments_are_there_as_long_as_is_simulated() -> None:
+    outcome = simulate([1.0], SECOND, Lambda(provisioned=3), Random(0), seconds=150)
+    assert outcome.allocated_seconds == pytest.approx(450)
 
 
 @given(

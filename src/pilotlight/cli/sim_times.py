@@ -2,13 +2,14 @@
 
 import contextlib
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
 import msgspec
 import uvloop
 
+from pilotlight import limits
 from pilotlight.cli import models, output
 from pilotlight.cli.invoke import read_event
 from pilotlight.cli.sim_options import Spread, TimesOptions
@@ -64,7 +65,7 @@ def timed(
     if function is None:
         raise UsageError("there is no FUNCTION to measure", _GIVE)
     times, source = _measured(function, timing, told)
-    return {architecture: _completed(times, timing, source)}
+    return {architecture: _completed(times, timing, source, tuple(_share_of_a_processor(memory)))}
 
 
 def spread(given: Spread) -> list[float]:
@@ -87,6 +88,12 @@ def _completed(times: Times, timing: TimesOptions, source: str, notes: tuple[str
         notes = (*notes, f"A restore is taken for {RESTORE * 1000:.0f} ms (belief): give --restore.")
     platform = PLATFORM if timing.platform_init is None else timing.platform_init
     return Timed(times, restores, platform, source, notes)
+
+
+def _share_of_a_processor(memory: int) -> Iterator[str]:
+    if memory < limits.MEMORY_OF_ONE_VCPU:
+        share = memory / limits.MEMORY_OF_ONE_VCPU
+        yield f"With {memory} MB Lambda gives {share:.0%} of a processor, and here there was a whole one."
 
 
 # of run files

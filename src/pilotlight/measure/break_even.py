@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-LEAST, MOST = 1e3, 1e11  # requests a month that are looked at
-_STEP = 10 ** (1 / 12)
+LEAST, MOST = 1e3, 1e10  # requests a month that are looked at
+_STEP = 10 ** (1 / 48)
 
 Price = Callable[[float], float]
 """Dollars a month for so many requests in it."""
@@ -17,7 +17,7 @@ class Point(NamedTuple):
 
 
 def curve(function: Price, always_on: Price, least: float, most: float) -> list[Point]:
-    """Both prices at twelve points a decade."""
+    """Both prices at 48 points a decade."""
     points, requests = [], least
     while requests <= most * _STEP:
         points.append(Point(requests, function(requests), always_on(requests)))
@@ -26,16 +26,16 @@ def curve(function: Price, always_on: Price, least: float, most: float) -> list[
 
 
 def solve(function: Price, always_on: Price) -> float | None:
-    """The requests from which `always_on` costs less for the first time; None where it does up to `MOST` never."""
-    below = LEAST
-    if always_on(below) < function(below):
-        return below
-    while below < MOST:
-        above = below * _STEP
-        if always_on(above) < function(above):
+    """The requests from which on `always_on` costs less, and goes on to; None where it does not at `MOST`."""
+    if always_on(MOST) >= function(MOST):
+        return None
+    above = MOST
+    while above > LEAST:
+        below = above / _STEP
+        if always_on(below) >= function(below):
             return _between(function, always_on, below, above)
-        below = above
-    return None
+        above = below
+    return LEAST
 
 
 def _between(function: Price, always_on: Price, below: float, above: float) -> float:
