@@ -52,7 +52,7 @@ def described(deployed: Deployed, allowed: Lambda) -> str:
     """Such as "qa: 1,769 MB, x86_64, behind an HTTP API, started on demand"."""
     start = NAMES["snapstart" if allowed.snapstart else "plain"]
     if allowed.provisioned or allowed.scaling.schedule:
-        start = f"{allowed.provisioned} environments kept ready" + (
+        start = f"{allowed.provisioned} environment{'s' if allowed.provisioned != 1 else ''} kept ready" + (
             f", up to {allowed.scaling.most}" if allowed.scaling.most else ""
         )
     front = NAMES[deployed.front]

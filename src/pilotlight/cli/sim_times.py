@@ -138,11 +138,11 @@ def _measured(function: Function, timing: TimesOptions, told: Progress) -> tuple
     """Raises `FunctionError` where no invocation came to its end."""
     ready = models.ready(function)
     call = Call(ready.key, read_event(ready, timing.event, timing.data))
-    reports = uvloop.run(_reports(msgspec.structs.replace(ready, snapstart=False), call, told))
+    reports, errors = uvloop.run(_reports(msgspec.structs.replace(ready, snapstart=False), call, told))
     cold, warm = [each for each in reports if each.init_ms], [each for each in reports if not each.init_ms]
     if not cold:
         raise FunctionError(f"measuring {function.name}: its init phase did not end", "`pilotlight invoke` shows why")
-    failed = sum(bool(each.status) for each in reports) / len(reports)
+    failed = errors / (_STARTS * (1 + _REQUESTS))
     times = Times([each.duration_ms / 1000 for each in warm or cold], [each.init_ms / 1000 for each in cold], failed)
     if failed:
         output.note(
@@ -154,16 +154,23 @@ def _measured(function: Function, timing: TimesOptions, told: Progress) -> tuple
     return times, source
 
 
-async def _reports(function: Function, call: Call, told: Progress) -> list[Report]:
-    """The REPORT lines of several environments, each started by its first request."""
+async def _reports(function: Function, call: Call, told: Progress) -> tuple[list[Report], int]:
+    """The REPORT lines of several environments, each started by its first request; how many requests failed."""
     lines: list[str] = []
+    errors = 0
     for number in range(_STARTS):
         async with _pool(function, lines) as pool:
             for _ in range(1 + _REQUESTS):
-                with contextlib.suppress(InvokeError):
-                    await collected(await pool(call))
+                errors += await _fails(pool, call)
         told.count("cold starts", number + 1, _STARTS)
-    return [report for report in map(log_lines.report, lines) if report]
+    return [report for report in map(log_lines.report, lines) if report], errors
+
+
+async def _fails(pool: Pool, call: Call) -> bool:
+    try:
+        return bool((await collected(await pool(call))).error)
+    except InvokeError:
+        return True
 
 
 @contextlib.asynccontextmanager
