@@ -163,6 +163,8 @@ def test_a_trace_with_gaps_says_how_long_they_are(tmp_path: Path, found: Found) 
         (["--trace", "c.csv"], "reading c.csv: it is not text"),
         (["--trace", "a.csv", "--rate", "2"], "--trace and --rate exclude each other"),
         (["--rate", "2", "--requests-per-month", "9"], "--rate and --requests-per-month exclude each other"),
+        (["--rate", "0.0001", "--hours", "90000"], "3,750 days are too many to simulate"),
+        (["--trace", "d.csv"], "6,944 days are too many to simulate"),
         (["--rate", "1000000"], "86,400,000,000 requests are more than 20,000,000 to simulate"),
         (
             ["--traffic", "bursts", "--burst", "500"],
@@ -187,6 +189,7 @@ def test_what_is_not_right_is_said_before_anything_is_simulated(
 ) -> None:
     (tmp_path / "a.csv").write_text("0\n ,x\n2\n")
     (tmp_path / "b.csv").write_text("minute,count\n0,1\n1,-1\n")
+    (tmp_path / "d.csv").write_text("minute,count\n0,1\n9999999,1\n")
     (tmp_path / "c.csv").write_bytes(b"\xff\xfe\n")
     monkeypatch.chdir(tmp_path)
     assert refused("simulate", *GIVEN, *options).startswith(message)

@@ -66,15 +66,12 @@ def cost(
     """
     if picture:
         plot.check(picture)
-    meant = sim_inputs.function(name, folder)
-    traffic = sim_inputs.arrivals(asked)
+    meant, traffic, deployed = sim_inputs.read(name, folder, asked, changed)
     if not traffic.trace.arrivals:
         raise UsageError("the traffic has no request: nothing to compare", "give a higher --rate, or more --hours")
-    architecture = sim_inputs.architecture(folder, meant, changed)
-    deployed = sim_inputs.deployed(meant, architecture, changed)
     with progress.shown() as told:
-        known = timed(meant, architecture, deployed.memory, timing, told)
-        first = known.get(architecture) or next(iter(known.values()))
+        known = timed(meant, deployed.architecture, deployed.memory, timing, told)
+        first = known.get(deployed.architecture) or next(iter(known.values()))
         allowed = sim_inputs.simulated(meant, "url", first.platform, changed)
         target = Target(cost_steps.within(first, p99), cold)
         case = Case(deployed, allowed, traffic, known, target, free_tier, asked.seed)

@@ -19,6 +19,7 @@ from pilotlight.settings import FILE
 _BURST, _EVERY, _LASTING = 20.0, 300.0, 10.0  # times the rate, seconds
 _FEW = 100  # requests that say little of a month
 _SHORT = 3600.0  # seconds that do
+_LONGEST = 366 * DAY
 _ALONE = 1800.0  # seconds without a request that no environment outlives
 
 
@@ -30,7 +31,21 @@ class Traffic(NamedTuple):
     notes: tuple[str, ...]
 
 
-def function(name: str | None, folder: Path) -> Function | None:
+class Inputs(NamedTuple):
+    """`function` is None where the options say all."""
+
+    function: Function | None
+    traffic: Traffic
+    deployed: Deployed
+
+
+def read(name: str | None, folder: Path, asked: TrafficOptions, changed: FunctionOptions) -> Inputs:
+    """Raises `UsageError` and what a project raises."""
+    meant = _function(name, folder)
+    return Inputs(meant, _arrivals(asked), _deployed(meant, _architecture(folder, meant, changed), changed))
+
+
+def _function(name: str | None, folder: Path) -> Function | None:
     """The function of the folder; None where no name is given and the folder is no service."""
     if name is None and not (folder / FILE).exists() and not (folder / project.FOLDER).is_dir():
         return None
@@ -41,11 +56,11 @@ def function(name: str | None, folder: Path) -> Function | None:
     return find(service, name if name is not None else service.functions[0].name)
 
 
-def architecture(folder: Path, meant: Function | None, changed: FunctionOptions) -> str:
+def _architecture(folder: Path, meant: Function | None, changed: FunctionOptions) -> str:
     return changed.architecture or (project.load(folder).build.architecture if meant else "x86_64")
 
 
-def deployed(meant: Function | None, architecture: str, changed: FunctionOptions) -> Deployed:
+def _deployed(meant: Function | None, architecture: str, changed: FunctionOptions) -> Deployed:
     """What its bill depends on, by its settings and the options before them."""
     usual = Deployed()
     if meant:
@@ -75,14 +90,14 @@ def simulated(meant: Function | None, front: str, platform: float, changed: Func
     )
 
 
-def arrivals(asked: TrafficOptions) -> Traffic:
+def _arrivals(asked: TrafficOptions) -> Traffic:
     """Raises `UsageError` for what excludes each other, or has no end."""
     if asked.trace:
         return _read(asked)
     random = Random(asked.seed)
     rate = _rate(asked)
     seconds = (asked.hours or (7 * 24 if asked.traffic == "published" else 24)) * 3600.0
-    _bound(rate * seconds)
+    _bound(rate * seconds, seconds)
     made, text = _made(asked, rate, seconds, random)
     trace = traffic.traced(made, seconds)
     return Traffic(trace, text, _notes(trace))
@@ -100,7 +115,9 @@ def _rate(asked: TrafficOptions) -> float:
     return asked.rate or 1.0
 
 
-def _bound(requests: float) -> None:
+def _bound(requests: float, seconds: float) -> None:
+    if seconds > _LONGEST:
+        raise UsageError(f"{seconds / DAY:,.0f} days are too many to simulate", "a day, or a week, tells of a month")
     if requests > traffic.MOST:
         hint = "simulate less of it with --hours; the bill is scaled to a month"
         raise UsageError(f"{requests:,.0f} requests are more than {traffic.MOST:,} to simulate", hint)
@@ -143,6 +160,7 @@ def _read(asked: TrafficOptions) -> Traffic:
         trace = traffic.read_trace(asked.trace, asked.trace.name, Random(asked.seed))
     except UnicodeDecodeError:
         raise UsageError(f"reading {asked.trace.name}: it is not text", "write it as UTF-8") from None
+    _bound(len(trace.arrivals), trace.seconds)
     return Traffic(trace, f"of {asked.trace.name}", _notes(trace))
 
 

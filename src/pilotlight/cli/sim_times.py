@@ -86,8 +86,12 @@ def _completed(times: Times, timing: TimesOptions, source: str, notes: tuple[str
     restores = spread(timing.restore) if timing.restore else [RESTORE]
     if timing.restore is None:
         notes = (*notes, f"A restore is taken for {RESTORE * 1000:.0f} ms (belief): give --restore.")
-    platform = PLATFORM if timing.platform_init is None else timing.platform_init
-    return Timed(times, restores, platform, source, notes)
+    return Timed(times, restores, platform_init(timing), source, notes)
+
+
+def platform_init(timing: TimesOptions) -> float:
+    """Seconds of AWS's own before an init phase."""
+    return PLATFORM if timing.platform_init is None else timing.platform_init
 
 
 def _share_of_a_processor(memory: int) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`pilotlight simulate`: what Lambda would do with a function's traffic, and what that costs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -19,14 +20,16 @@ from pilotlight.cli.sim_options import (
     times_options,
     traffic_options,
 )
-from pilotlight.cli.sim_times import timed
+from pilotlight.cli.sim_times import Timed, platform_init, timed
 from pilotlight.errors import UsageError
 from pilotlight.measure import plot
 from pilotlight.measure.drafts import draft
 from pilotlight.measure.month import Deployed
 from pilotlight.measure.scaling import Scaling
-from pilotlight.measure.simulate import Lambda
+from pilotlight.measure.simulate import Lambda, Outcome
 from pilotlight.measure.simulate import simulate as run
+from pilotlight.measure.traffic import Trace
+from pilotlight.optimize.progress import Progress
 from pilotlight.project import Function
 
 
@@ -86,29 +89,28 @@ def simulate(
     """
     if picture:
         plot.check(picture)
-    meant = sim_inputs.function(name, folder)
-    traffic = sim_inputs.arrivals(asked)
-    architecture = sim_inputs.architecture(folder, meant, changed)
-    deployed = sim_inputs.deployed(meant, architecture, changed)
+    meant, traffic, deployed = sim_inputs.read(name, folder, asked, changed)
+    allowed = sim_inputs.simulated(meant, deployed.front, platform_init(timing), changed)
+    deployed, allowed = _standing_by(meant, deployed, allowed, _StandingBy(provisioned, most, schedule, snapstart))
     with progress.shown() as told:
-        known = timed(meant, architecture, deployed.memory, timing, told)
-        if architecture not in known:
-            raise UsageError(f"--times has no run of {architecture}", f"give --architecture {next(iter(known))}")
-        by = known[architecture]
-        allowed = sim_inputs.simulated(meant, deployed.front, by.platform, changed)
-        standing = _StandingBy(provisioned, most, schedule, snapstart)
-        deployed, allowed = _standing_by(meant, deployed, allowed, standing)
-        total = len(traffic.trace.arrivals)
-        times = by.times._replace(init=by.restores) if deployed.snapstart else by.times
-        outcome = run(
-            traffic.trace.arrivals,
-            times,
-            allowed,
-            Random(asked.seed),
-            traffic.trace.seconds,
-            lambda done: told.count("requests", done, total),
-        )
+        known = timed(meant, deployed.architecture, deployed.memory, timing, told)
+        by = _of(known, deployed.architecture)
+        outcome = _run(traffic.trace, by, allowed, asked.seed, told)
     _tell(sim_output.Found(deployed, allowed, traffic, by, outcome, free_tier), save, picture, as_json)
+
+
+def _of(known: Mapping[str, Timed], architecture: str) -> Timed:
+    if architecture not in known:
+        raise UsageError(f"--times has no run of {architecture}", f"give --architecture {next(iter(known))}")
+    return known[architecture]
+
+
+def _run(trace: Trace, by: Timed, allowed: Lambda, seed: int, told: Progress) -> Outcome:
+    times = by.times._replace(init=by.restores) if allowed.snapstart else by.times
+    total = len(trace.arrivals)
+    return run(
+        trace.arrivals, times, allowed, Random(seed), trace.seconds, lambda done: told.count("requests", done, total)
+    )
 
 
 def _standing_by(
