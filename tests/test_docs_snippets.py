@@ -26,7 +26,6 @@ RUN = {
     *("docs/how-to/image-urls.md", "docs/how-to/deploy.md", "docs/how-to/streaming.md", "docs/how-to/observe.md"),
     *("docs/how-to/pytorch.md", "docs/how-to/hugging-face.md", "docs/how-to/load.md"),
     *("docs/how-to/simulate.md", "docs/how-to/costs.md"),
-    *("docs/how-to/pytorch.md", "docs/how-to/hugging-face.md"),
 }
 
 # First words of a line that no test runs, and why.
@@ -167,6 +166,9 @@ def test_the_how_to_on_what_happens(tmp_path: Path, start_server: Callable[..., 
 def test_the_how_to_on_loads(tmp_path: Path, start_server: Callable[..., RunningServer]) -> None:
     follow("load.md", "hello-service", tmp_path, start_server)
     assert (tmp_path / "both.svg").exists()
+
+
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["simulate.md", "costs.md"])
 def test_the_how_to_on_traffic(name: str, tmp_path: Path) -> None:
     run_commands((ROOT / "docs" / "how-to" / name).read_text(encoding="utf-8"), tmp_path, "")

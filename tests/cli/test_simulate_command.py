@@ -77,14 +77,14 @@ def test_one_configuration_as_json(tmp_path: Path, found: Found) -> None:
 
 
 def test_a_table_a_file_and_a_plot(tmp_path: Path) -> None:
-    command = ["simulate", *GIVEN, "--rate", "0.1", "--provisioned", "1", "--save", "a.json", "--plot", "a.svg"]
+    command = ["simulate", *GIVEN, "--rate", "0.02", "--provisioned", "1", "--save", "a.json", "--plot", "a.svg"]
     status, out, err = run(*command, folder=tmp_path)
     assert status == 0, err
     assert "function: 1,769 MB, x86_64, behind an HTTP API, 1 environment kept ready\n" in out
     assert "Times: as given; 50 ms of AWS's own before an init phase\n" in out
     assert "\nA month of 730 h that goes on like this, in us-east-1\n" in out
     saved = json.loads((tmp_path / "a.json").read_text())
-    assert saved["requests"] == 8599
+    assert saved["requests"] == 1667
     assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
 
 
@@ -251,7 +251,7 @@ def test_a_target_that_asks_for_provisioned_concurrency(tmp_path: Path, found: F
 
 def test_a_busy_function_is_cheaper_in_containers(tmp_path: Path) -> None:
     status, out, err = run(
-        "cost", *GIVEN, "--traffic", "constant", "--rate", "60", "--hours", "0.2", "--plot", "a.png", folder=tmp_path
+        "cost", *GIVEN, "--traffic", "constant", "--rate", "60", "--hours", "0.1", "--plot", "a.png", folder=tmp_path
     )
     assert status == 0, err
     assert " x Fargate, arm64, 1 vCPU, 2 GB, for $" in out.splitlines()[-1]

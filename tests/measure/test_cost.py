@@ -88,3 +88,18 @@ def test_provisioned_concurrency_is_a_note() -> None:
 
 def test_nothing_costs_nothing() -> None:
     assert cost.bill([Usage("a")]) == ((), 0, (), ())
+
+
+def test_answers_leave_aws_after_a_hundred_gigabytes_for_nothing() -> None:
+    bill = cost.bill([Usage("a", sent=150 * 2**30)])
+    assert [(item.quantity, item.price) for item in bill.items] == [(100, 0.0), (50, 0.09)]
+    assert bill.total == pytest.approx(4.5)
+
+
+def test_the_free_tier_is_taken_off_by_items_of_its_own() -> None:
+    bill = cost.free_tier(cost.bill([Usage("a", memory=1024, requests=3_000_000, billed_ms=100_000_000, front="url")]))
+    assert [(item.what, item.quantity, item.amount) for item in bill.items[2:]] == [
+        ("Free tier: Requests", 1_000_000, pytest.approx(-0.2)),
+        ("Free tier: Duration (x86_64)", 100_000, pytest.approx(-1.66667)),
+    ]
+    assert bill.total == pytest.approx(0.4)

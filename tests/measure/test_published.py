@@ -9,7 +9,7 @@ import pytest
 from pilotlight.measure import published
 from pilotlight.measure.traffic import DAY
 
-APPLICATIONS = [published.application(random) for random in [Random(1)] for _ in range(60_000)]
+APPLICATIONS = [published.application(random) for random in [Random(1)] for _ in range(30_000)]
 
 
 def share(of: list[bool]) -> float:
@@ -47,7 +47,7 @@ def test_half_of_the_week_is_a_baseline_below_days_and_weekends() -> None:
 @pytest.mark.parametrize("cv", [0.5, 1.0, 3.0])
 def test_gaps_have_their_coefficient_of_variation(cv: float) -> None:
     """Within one hour of the week, where the rate is constant."""
-    arrivals = [time for seed in range(150) for time in [*published.arrivals(1.0, cv, 3600, Random(seed)), -1.0]]
+    arrivals = [time for seed in range(100) for time in [*published.arrivals(1.0, cv, 3600, Random(seed)), -1.0]]
     gaps = [later - earlier for earlier, later in pairwise(arrivals) if 0 <= earlier <= later]
     assert pstdev(gaps) / fmean(gaps) == pytest.approx(cv, rel=0.08)
 

@@ -159,7 +159,7 @@ def notes(case: Case, compared: Compared) -> list[str]:
         found.append(
             f"Times of the other processor are taken for those of {known}: measure them, and give --times twice."
         )
-    found += dict.fromkeys(note for each in case.timed.values() for note in each.notes)
+    found += dict.fromkeys(note for each in case.timed.values() for note in (*each.notes, *each.restore_notes()))
     found.append(_STORED)
     if any(each.price is not None for each in compared.standing):
         found.append(

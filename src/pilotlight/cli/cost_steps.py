@@ -1,6 +1,6 @@
 """What `cost` works out: every way to run a function with its traffic, and what stands by instead."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -93,35 +93,34 @@ def compare(case: Case, refusals: Sequence[Refused], told: Progress) -> Compared
 def _simulated(
     case: Case, refusals: Sequence[Refused], told: Progress
 ) -> tuple[dict[tuple[str, Start], Simulated], list[Refused]]:
-    """By architecture and start; those with the same times are simulated once."""
+    """By architecture and start; processors with the same times are simulated once."""
     no = {each.part for each in refusals}
-    found: dict[tuple[str, Start], Simulated] = {}
-    more: dict[str, Refused] = {}
-    for architecture in ARCHITECTURES:
-        if architecture not in case.timed and found:
-            other = next(iter(found))[0]
-            found |= {(architecture, start): each for (known, start), each in found.items() if known == other}
-            continue
-        timed = case.of(architecture)
-        plain = _run(case, timed.times, case.allowed, f"requests, on demand, {architecture}", told)
-        found[architecture, "plain"] = Simulated(plain, 0)
-        if "snapstart" not in no:
-            times = timed.times._replace(init=timed.restores)
-            allowed = case.allowed._replace(snapstart=True)
-            restored = _run(case, times, allowed, f"requests, SnapStart, {architecture}", told)
-            found[architecture, "snapstart"] = Simulated(restored, 0)
-        kept = _provisioned(case, architecture, plain, told)
-        if isinstance(kept, Refused):
-            more[kept.part] = kept
-        else:
-            found[architecture, "provisioned"] = kept
-    return _without(found, more), list(more.values())
+    by_times = {architecture: _by_start(case, architecture, no, told) for architecture in case.timed}
+    same = next(iter(by_times.values()))
+    by_architecture = {architecture: by_times.get(architecture, same) for architecture in ARCHITECTURES}
+    more = {refused.part: refused for _, refused in by_times.values() if refused}
+    found = {
+        (architecture, start): simulated
+        for architecture, (starts, _) in by_architecture.items()
+        for start, simulated in starts.items()
+    }
+    return found, list(more.values())
 
 
-def _without(
-    found: dict[tuple[str, Start], Simulated], refused: Mapping[str, Refused]
-) -> dict[tuple[str, Start], Simulated]:
-    return {(kind, start): each for (kind, start), each in found.items() if start not in refused}
+def _by_start(
+    case: Case, architecture: str, no: Container[str], told: Progress
+) -> tuple[dict[Start, Simulated], Refused | None]:
+    timed = case.of(architecture)
+    plain = _run(case, timed.times, case.allowed, f"requests, on demand, {architecture}", told)
+    found: dict[Start, Simulated] = {"plain": Simulated(plain, 0)}
+    if "snapstart" not in no:
+        times = timed.times._replace(init=timed.restores)
+        allowed = case.allowed._replace(snapstart=True)
+        found["snapstart"] = Simulated(_run(case, times, allowed, f"requests, SnapStart, {architecture}", told), 0)
+    kept = _provisioned(case, architecture, plain, told)
+    if isinstance(kept, Refused):
+        return found, kept
+    return {**found, "provisioned": kept}, None
 
 
 def _provisioned(case: Case, architecture: str, plain: Outcome, told: Progress) -> Simulated | Refused:

@@ -31,8 +31,8 @@ class Found(NamedTuple):
 
     @property
     def notes(self) -> list[str]:
-        unsaid = [note for note in self.timed.notes if self.deployed.snapstart or "restore" not in note]
-        return [*self.traffic.notes, *unsaid]
+        restored = self.timed.restore_notes() if self.deployed.snapstart else []
+        return [*self.traffic.notes, *self.timed.notes, *restored]
 
 
 def milliseconds(seconds: float | None) -> str:

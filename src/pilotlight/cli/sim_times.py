@@ -40,13 +40,20 @@ _GIVE = "give --run 120ms --init 400ms, or --times with what `pilotlight bench l
 
 
 class Timed(NamedTuple):
-    """`restores` are those of SnapStart; `source` says where all of it is from, and `notes` what else to know."""
+    """`restores` are those of SnapStart, which nobody has told where they `are_believed`; `source` says where all of it
+    is from, and `notes` what else to know."""
 
     times: Times
     restores: Sequence[float]
     platform: float
     source: str
     notes: tuple[str, ...] = ()
+    are_believed: bool = False
+
+    def restore_notes(self) -> list[str]:
+        return (
+            [f"A restore is taken for {RESTORE * 1000:.0f} ms (belief): give --restore."] if self.are_believed else []
+        )
 
 
 def timed(
@@ -84,9 +91,7 @@ def _completed(times: Times, timing: TimesOptions, source: str, notes: tuple[str
     if timing.init is not None:
         times = times._replace(init=spread(timing.init))
     restores = spread(timing.restore) if timing.restore else [RESTORE]
-    if timing.restore is None:
-        notes = (*notes, f"A restore is taken for {RESTORE * 1000:.0f} ms (belief): give --restore.")
-    return Timed(times, restores, platform_init(timing), source, notes)
+    return Timed(times, restores, platform_init(timing), source, notes, timing.restore is None)
 
 
 def platform_init(timing: TimesOptions) -> float:
@@ -125,8 +130,15 @@ def _of_run(run: Saved, name: str, is_snapstart: bool, memory: int, timing: Time
     times = Times([each / 1000 for each in run_ms], started, failed)
     whose = "Duration and Init Duration" if run.durations else "latencies of its client, the network's with them,"
     source = f"Times: {whose} of {len(run_ms)} requests to {run.target}, {name}, measured on {run.machine}"
-    completed = _completed(times, timing, source, tuple(_differs(run, name, memory)))
-    return completed._replace(restores=started) if is_snapstart and started and not timing.restore else completed
+    notes = list(_differs(run, name, memory))
+    if is_snapstart and not timing.init:
+        notes.append(f"{name} has restores, for which init phases are taken, too: give --init.")
+    completed = _completed(times, timing, source, tuple(notes))
+    return (
+        completed._replace(restores=started, are_believed=False)
+        if is_snapstart and started and not timing.restore
+        else completed
+    )
 
 
 def _differs(run: Saved, name: str, memory: int) -> list[str]:
