@@ -209,6 +209,14 @@ def test_a_serverless_endpoint_has_six_gigabytes_at_most() -> None:
     assert always_on.serverless_endpoint(10_240, 1000.0, WORK) is None
 
 
+def test_records_are_paid_wherever_they_are_made() -> None:
+    work = WORK._replace(month=1e6, record=2e-6)
+    task, endpoint = always_on.task(1769, "x86_64"), always_on.instances(1769)[0]
+    assert task is not None
+    costs = [always_on.fargate(task, work), always_on.endpoint(endpoint, work)]
+    assert [cost.items[-1] for cost in costs] == [("records", pytest.approx(2.0))] * 2
+
+
 def test_bursts_need_more_workers_than_the_formula_says() -> None:
     arrivals = [second + number / 1e4 for second in range(0, 600, 10) for number in range(100)]
     sized = always_on.sized(WORK, arrivals, Random(1))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pilotlight.cli.sim_inputs import Traffic
 from pilotlight.cli.sim_times import Timed
-from pilotlight.measure import always_on, break_even, choices, month
+from pilotlight.measure import always_on, break_even, choices, cost, month
 from pilotlight.measure.always_on import Cost, Machine, Work
 from pilotlight.measure.break_even import Price
 from pilotlight.measure.choices import ARCHITECTURES, Choice, Option, Refused, Start, Target
@@ -177,7 +177,9 @@ def _standing_by(
     deployed, seconds = case.deployed._replace(architecture=architecture), case.traffic.trace.seconds
     rate = max((minute.requests for minute in plain.minutes), default=0) / 60
     run = case.of(architecture).times.run
-    work = Work(rate, run, case.target.within, requests, deployed.request_bytes + deployed.answer_bytes)
+    record = month.usage(deployed, plain, seconds).write_units * cost.WRITES.tiers[0][1] / requests
+    moved = deployed.request_bytes + deployed.answer_bytes
+    work = Work(rate, run, case.target.within, requests, moved, record=record)
     if work.room < 0:
         found, refused = [], [Refused("always on", "one request alone takes longer than the target")]
     else:

@@ -36,7 +36,8 @@ class Machine(NamedTuple):
 class Work(NamedTuple):
     """`rate` requests a second in the busiest minute, of which 99 in 100 may take `within` seconds in all; `run` is
     what they take without a queue. `month` are a month's requests, `bytes` of each with its answer. `more` times the
-    workers of M/M/c are taken: its arrivals and times are not those of each function."""
+    workers of M/M/c are taken: its arrivals and times are not those of each function. `record` is what the record of a
+    request costs in dollars, wherever it is made."""
 
     rate: float
     run: Sequence[float]
@@ -44,9 +45,15 @@ class Work(NamedTuple):
     month: float
     bytes: int
     more: float = 1.0
+    record: float = 0.0
 
     def times(self, factor: float) -> "Work":
         return self._replace(rate=self.rate * factor, month=self.month * factor)
+
+    @property
+    def records(self) -> tuple[tuple[str, float], ...]:
+        """The item of a bill for them, where there are some."""
+        return (("records", self.month * self.record),) if self.record else ()
 
     @property
     def room(self) -> float:
@@ -85,6 +92,7 @@ def fargate(machine: Machine, work: Work) -> Cost:
         (f"{count} tasks", count * machine.hour * hours),
         ("public addresses", count * prices.ADDRESS_HOUR * hours),
         ("load balancer", (prices.BALANCER_HOUR + units * prices.BALANCER_UNIT_HOUR) * hours),
+        *work.records,
     )
     return Cost(machine, count, items)
 
@@ -104,9 +112,8 @@ def endpoint(machine: Machine, work: Work) -> Cost:
     """A real-time endpoint of instances."""
     count = _count(machine, work)
     moved = work.month * work.bytes / 2**30 * prices.ENDPOINT_GB
-    return Cost(
-        machine, count, ((f"{count} instances", count * machine.hour * prices.HOURS), ("data processed", moved))
-    )
+    running = count * machine.hour * prices.HOURS
+    return Cost(machine, count, ((f"{count} instances", running), ("data processed", moved), *work.records))
 
 
 def serverless_endpoint(memory: int, billed_seconds: float, work: Work) -> Cost | None:
@@ -117,7 +124,7 @@ def serverless_endpoint(memory: int, billed_seconds: float, work: Work) -> Cost 
     moved = work.month * work.bytes / 2**30 * prices.ENDPOINT_GB
     duration = billed_seconds * gigabytes * prices.ENDPOINT_GB_SECOND
     machine = Machine(f"SageMaker serverless, {gigabytes} GB", 1, 0.0)
-    return Cost(machine, 0, (("duration", duration), ("data processed", moved)))
+    return Cost(machine, 0, (("duration", duration), ("data processed", moved), *work.records))
 
 
 def workers(work: Work) -> int:
