@@ -18,7 +18,7 @@ ENGINES = ("local", "optimize", "vectors", "bundle", "deploy", "measure")
 SETTINGS = tuple(f"settings_{part}" for part in ("parts", "gateway", "deploy", "convert", "checks", "edit"))
 BESIDE = ("fronts", "model_version", "prices", "route", "source", "usage")
 PROJECT = ("project", "settings", "settings_file", *BESIDE, *SETTINGS)
-GROUND = ("", "errors", "events", "limits", "values")  # "" is the package itself
+GROUND = ("", "errors", "events", "limits", "tuples", "values")  # "" is the package itself
 SHIPPED = ("function", *GROUND)
 
 MAY_IMPORT = {
@@ -82,8 +82,9 @@ def imports(node: ast.AST, at_start: bool = True) -> Iterator[Import]:
     """Every import but those for type checkers alone."""
     for child in ast.iter_child_nodes(node):
         match child:
-            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-                continue
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=otherwise):
+                for each in otherwise:
+                    yield from imports(each, at_start)
             case ast.Import(names=names):
                 yield from (Import(alias.name, at_start, child.lineno) for alias in names)
             case ast.ImportFrom(module=str(module), names=names, level=0):
@@ -162,27 +163,17 @@ assert answer["statusCode"] == 200, answer
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
-STANDARD = {
-    *(
-        "binascii",
-        "collections",
-        "contextlib",
-        "copyreg",
-        "encodings",
-        "enum",
-        "errno",
-        "functools",
-        "genericpath",
-        "io",
-    ),
-    *("itertools", "json", "keyword", "math", "operator", "os", "posixpath", "re", "reprlib", "select", "selectors"),
-    *("socket", "stat", "time", "types", "typing", "warnings"),
-    "array",  # by socket
+STANDARD = {"binascii", "encodings", "itertools", "types"}
+WITH_C = {"ctypes", "math", "struct"}
+PLAIN = {  # what is no slow import by itself, for functions that say so
+    *("array", "collections", "contextlib", "copyreg", "enum", "errno", "functools", "genericpath", "io", "json"),
+    *("keyword", "operator", "os", "posixpath", "re", "reprlib", "select", "selectors", "socket", "stat", "time"),
+    *("typing", "warnings"),
 }
 TYPED = {
-    *("", ".errors", ".events", ".function", ".function.binding", ".function.bodies", ".function.decode"),
+    *("", ".errors", ".events", ".tuples", ".function", ".function.binding", ".function.bodies", ".function.decode"),
     *(".function.encode", ".function.endpoint", ".function.inputs", ".function.runtime", ".function.shapes"),
-    *(".function.http1", ".function.runtime_client", ".function.signature", ".function.trace"),
+    *(".function.http1", ".function.plain_json", ".function.runtime_client", ".function.signature", ".function.trace"),
 }
 WITH_MODEL = {".function.model", ".function.onnx", ".function.ort", ".function.session", ".limits"}
 WITH_PICTURE = {".function.pictures", ".limits"}
@@ -227,7 +218,7 @@ def test_what_a_cold_function_imports(tmp_path: Path) -> None:
 def test_what_a_cold_function_with_a_model_imports(tmp_path: Path) -> None:
     modules = cold("sentences", "inference/kim_cnn.handler", {"input": "A joy."}, tmp_path)
     assert ours(modules) == TYPED | WITH_MODEL
-    assert others(modules) <= STANDARD | {"ctypes", "struct", "embedding", "tokens"}
+    assert others(modules) <= STANDARD | WITH_C | PLAIN | {"embedding", "tokens"}
 
 
 TAKES_A_PICTURE = """
@@ -256,4 +247,4 @@ def test_what_a_cold_reader_imports(tmp_path: Path) -> None:
     asked = {"question": "How long is it?", "context": "It is 62 metres long."}
     modules = cold("question_answering", "inference/qa.handler", asked, tmp_path)
     assert ours(modules) == TYPED | WITH_MODEL | TEXT
-    assert others(modules) <= STANDARD | {"ctypes", "struct"}
+    assert others(modules) <= STANDARD | WITH_C

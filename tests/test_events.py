@@ -835,7 +835,7 @@ def test_any_answer_is_sent_or_refused(front: str, payload: bytes) -> None:
 
 LOADED_BY = """
 import sys
-import typing, binascii
+import binascii
 bare = set(sys.modules)
 {code}
 print(" ".join(sorted(set(sys.modules) - bare)))
@@ -845,7 +845,10 @@ print(" ".join(sorted(set(sys.modules) - bare)))
 @pytest.mark.parametrize(
     ("code", "loaded"),
     [
-        ("import pilotlight.events", "pilotlight pilotlight.errors pilotlight.events"),
+        (
+            "import pilotlight.events",
+            "__future__ _collections pilotlight pilotlight.errors pilotlight.events pilotlight.tuples types",
+        ),
         (
             "from pilotlight import events\n"
             "event = {'version': '2.0', 'rawPath': '/qa', 'rawQueryString': '', 'headers': {'a': 'b'}, 'body': '{}',"
@@ -853,7 +856,7 @@ print(" ".join(sorted(set(sys.modules) - bare)))
             "request = events.from_event(event)\n"
             "assert request.query_pairs() == []\n"
             "events.to_result(events.Response(200, (), b'{}'), events.version(event))",
-            "pilotlight pilotlight.errors pilotlight.events",
+            "__future__ _collections pilotlight pilotlight.errors pilotlight.events pilotlight.tuples types",
         ),
     ],
     ids=["import", "decode-and-answer"],

@@ -14,14 +14,21 @@ the real services that others keep as test data (LocalStack's AWS-validated test
 middleapi/standard-server#93 and ministackorg/ministack#766, #767). "(belief)" marks what none of them confirms.
 """
 
+from __future__ import annotations
+
 import binascii
-from collections.abc import Iterable, Mapping
+from _collections_abc import Mapping  # `collections.abc`, without `collections`
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from pilotlight.errors import InputError
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeGuard
+
     from pilotlight.fronts import MalformedResult, from_result, to_url, to_v1, to_v2
 
 __all__ = [

@@ -3,11 +3,18 @@
 Ships to Lambda: imports next to nothing.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from __future__ import annotations
+
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from collections.abc import AsyncIterator, Awaitable, Mapping
+    from typing import Literal, Protocol
+else:
+    Protocol = object
 
 # The table of records: what functions and settings call it, its key, and the time after which a record is gone.
 RECORDS, RECORD_KEY, RECORD_EXPIRES = "records", "primary_key", "expires"
@@ -21,7 +28,7 @@ class Stream(Protocol):
     """
 
     content_type: str
-    ended: "Future[Result]"
+    ended: Future[Result]
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 

@@ -411,7 +411,7 @@ def test_what_is_not_set(environ: dict[str, str], kind: type[ObjectError], messa
 
 
 CODE = """
-import json, sys
+import contextlib, json, re, socket, sys, typing
 from pilotlight.function import runtime
 before = set(sys.modules)
 from pilotlight.function.s3 import get

@@ -27,6 +27,10 @@ AT_IMPORT = {
     "pilotlight.errors",
     "pilotlight.limits",
     "binascii",
+    "math",
+}
+BROUGHT_ALONG = {  # by sqlite3, by a pool of threads and by hashlib, where nothing has imported them before
+    *("collections", "collections.abc", "itertools", "keyword", "operator", "reprlib", "types", "warnings"),
 }
 
 
@@ -37,7 +41,7 @@ def imported(uri: Address, **environ: str) -> tuple[set[str], set[str]]:
     assert done.returncode == 0, done.stderr
     at_import, later = ({name for name in names if name[0] != "_"} for names in json.loads(done.stdout))
     assert at_import <= AT_IMPORT
-    return at_import, later
+    return at_import, later - BROUGHT_ALONG
 
 
 def test_sqlite(tmp_path: Path) -> None:

@@ -555,7 +555,7 @@ def test_a_server_that_says_nothing_where_tls_should_begin(monkeypatch: pytest.M
 # What it costs
 
 CODE = """
-import json, sys
+import contextlib, json, re, socket, sys, typing
 from pilotlight.function import runtime, endpoint
 before = set(sys.modules)
 from pilotlight.function.url_fetch import fetch

@@ -7,7 +7,7 @@ import pilotlight
 from pilotlight.bundle import files
 from pilotlight.bundle.files import EXECUTABLE, Entry
 
-MODULES = ("__init__.py", "errors.py", "events.py", "limits.py", "values.py")
+MODULES = ("__init__.py", "errors.py", "events.py", "limits.py", "tuples.py", "values.py")
 START = "pilotlight-runtime"
 TASK_ROOT = "/var/task"
 WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"

@@ -6,6 +6,8 @@ iana-ipv4-special-registry, [v6] iana.org/assignments/iana-ipv6-special-registry
 ipv6-address-space.
 """
 
+from __future__ import annotations
+
 import socket
 
 _NOT_PUBLIC_V4 = (

@@ -6,7 +6,9 @@ batch are each searched for themselves, and one that is finished leaves the batc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -4,20 +4,25 @@ Each parameter is looked for in the path, then in the body, then in the query st
 that no parameter asks for are ignored. All that is wrong is reported together.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from pilotlight.errors import InputError
 from pilotlight.events import Request
+from pilotlight.function import plain_json
 from pilotlight.function.bodies import Given, Takers, given_by_body, given_by_json, given_by_texts
 from pilotlight.function.decode import Decoder, decoder, gathered
 from pilotlight.function.inputs import Body, Context
 from pilotlight.function.shapes import Shape, shape, takes, takes_object
 from pilotlight.function.signature import Parameter, parameters, unwrapped
+from pilotlight.tuples import NamedTuple
 
-Arguments = tuple[list[Any], dict[str, Any]]
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Arguments = tuple[list[Any], dict[str, Any]]
 
 
 class Field(NamedTuple):
@@ -60,7 +65,7 @@ class Binding:
                 return self._value(field, given)
             return request() if parameter.annotation is Request else context
 
-        values = gathered(partial(value, parameter) for parameter in self.parameters)
+        values = gathered(value, self.parameters)
         positional = [v for p, v in zip(self.parameters, values, strict=True) if not p.keyword]
         return positional, {p.name: v for p, v in zip(self.parameters, values, strict=True) if p.keyword}
 
@@ -83,7 +88,7 @@ class Binding:
 
 
 def _request_of(event: object) -> Request:
-    return Request("POST", "/", "", (("content-type", "application/json"),), json.dumps(event).encode())
+    return Request("POST", "/", "", (("content-type", "application/json"),), plain_json.dumps(event).encode())
 
 
 def _field(parameter: Parameter) -> Field:

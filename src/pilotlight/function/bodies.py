@@ -13,18 +13,28 @@ A sole parameter that asks for an object takes the whole JSON object, unless the
 parameter and holds an object. An empty body is no body.
 """
 
-import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from __future__ import annotations
 
 from pilotlight.errors import InputError, UnsupportedMediaType
 from pilotlight.events import Request, is_utf8
+from pilotlight.function import plain_json
 from pilotlight.function.decode import kind_of
 from pilotlight.function.inputs import File
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 PARTS = 1_000  # of one multipart form; its size is bounded by Lambda's payload
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Given(NamedTuple):
@@ -84,15 +94,23 @@ def parsed(body: bytes) -> object:
     """A JSON body. Raises `InputError` with the position of what is wrong."""
     text = _text(body)
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} at line {error.lineno} column {error.colno}"
-    except ValueError:
-        # Python's limit on the digits of an int: docs.python.org/3/library/stdtypes.html#int-max-str-digits
-        reason = "a number has too many digits"
+        return plain_json.loads(text, parse_constant=_refuse_constant)
+    except InputError:
+        raise
+    except ValueError as error:
+        reason = _damage(error)
     except RecursionError:
         reason = "nested too deeply"
     raise InputError(("body", f"not valid JSON: {reason}"))
+
+
+def _damage(error: ValueError) -> str:
+    from json import JSONDecodeError
+
+    if isinstance(error, JSONDecodeError):
+        return f"{error.msg} at line {error.lineno} column {error.colno}"
+    # Python's limit on the digits of an int: docs.python.org/3/library/stdtypes.html#int-max-str-digits
+    return "a number has too many digits"
 
 
 def _is_wrapped(value: dict[str, object], name: str) -> bool:
@@ -105,7 +123,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _text(body: bytes) -> str:
     try:
-        return body.decode("utf-8-sig")
+        return body.removeprefix(_BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError as error:
         raise InputError(("body", f"not valid UTF-8 at byte {error.start}")) from None
 

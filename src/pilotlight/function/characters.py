@@ -9,9 +9,10 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_right
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 from pilotlight.function import unicode_tables as tables
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

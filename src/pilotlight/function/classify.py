@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pilotlight.errors import ModelError
 from pilotlight.function.labels import Label, softmax
 from pilotlight.function.textmodel import TextModel, floats
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import os

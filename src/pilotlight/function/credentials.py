@@ -11,13 +11,19 @@ feature-imds-credentials.html.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from typing import Any, NamedTuple
 
 from pilotlight.errors import TableRefused
+from pilotlight.function import plain_json
 from pilotlight.function.http1 import Answer, Connection, Endpoint, parse, request
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _RENEW_SECONDS = 600.0  # before they end, as AWS's own clients at the latest
 _AGAIN_SECONDS = 10.0  # after a renewal that failed
@@ -140,7 +146,7 @@ def _exchange(endpoint: Endpoint, data: bytes, seconds: float) -> Answer:
 def _read(answer: Answer) -> Credentials:
     """Both places answer with one JSON object. Raises ValueError."""
     try:
-        fields: dict[str, Any] = json.loads(answer.body)
+        fields: dict[str, Any] = plain_json.loads(answer.body)
         key, secret = fields["AccessKeyId"], fields["SecretAccessKey"]
         expires = _seconds(fields["Expiration"]) if fields.get("Expiration") else float("inf")
         return Credentials(key, secret, fields.get("Token") or "", expires)

@@ -13,17 +13,24 @@ Rich shapes (Struct, `Annotated` with `msgspec.Meta`, datetime, UUID, Enum, ...)
 the same two modes. Reasons are worded as msgspec words them, so that both read the same.
 """
 
+from __future__ import annotations
+
 import binascii
-import json
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, NamedTuple, get_args
 
-from pilotlight.errors import FunctionError, InputError
+from pilotlight.errors import InputError
+from pilotlight.function import plain_json
 from pilotlight.function.inputs import Body, File, Image, ImageUrl
-from pilotlight.function.shapes import Shape, most_items, takes, takes_object
+from pilotlight.function.shapes import Shape, arguments_of, most_items, takes
+from pilotlight.tuples import NamedTuple
 
-Texts = Sequence[object]  # what came under one name: str, and File in a multipart form
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, TypeVar
+
+    _Item = TypeVar("_Item")
+    Texts = Sequence[object]  # what came under one name: str, and File in a multipart form
 
 _INFINITY = float("inf")
 _NAMES = {type(None): "null", list: "array", dict: "object", File: "file"}
@@ -46,16 +53,16 @@ def decoder(of: Shape) -> Decoder:
     return _BUILDERS[of.kind](of)
 
 
-def gathered(readers: Iterable[Callable[[], Any]]) -> list[Any]:
-    """The values of all readers.
+def gathered(read: Callable[[_Item], Any], items: Iterable[_Item]) -> list[Any]:
+    """What is read of each item.
 
     Raises one `InputError` with the problems of all that failed, of the class of theirs where they are of one.
     """
     values: list[Any] = []
     errors: list[InputError] = []
-    for read in readers:
+    for item in items:
         try:
-            values.append(read())
+            values.append(read(item))
         except InputError as error:
             errors.append(error)
     if errors:
@@ -84,7 +91,7 @@ def _unreadable(path: str, expected: str, given: str | float) -> InputError:
     return InputError((path, f"expected {expected}, got {shown!r}"))
 
 
-def _last(texts: Texts, path: str) -> str:
+def last(texts: Texts, path: str) -> str:
     """Of a repeated name, the last counts, as in API Gateway's `queryStringParameters`."""
     text = texts[-1]
     if not isinstance(text, str):
@@ -122,13 +129,13 @@ def _number(text: str, path: str, expected: str) -> Any:
     if text[:1] not in "-0123456789":  # spares the JSON parser everything that is no number, nesting too
         raise _unreadable(path, expected, text)
     try:
-        return json.loads(text)
+        return plain_json.loads(text)
     except ValueError:
         raise _unreadable(path, expected, text) from None
 
 
 def _int_of_text(texts: Texts, path: str) -> int:
-    text = _last(texts, path)
+    text = last(texts, path)
     value = _number(text, path, "int")
     if type(value) is not int:
         raise _unreadable(path, "int", text)
@@ -136,11 +143,11 @@ def _int_of_text(texts: Texts, path: str) -> int:
 
 
 def _float_of_text(texts: Texts, path: str) -> float:
-    return _float_of_json(_number(_last(texts, path), path, "float"), path)
+    return _float_of_json(_number(last(texts, path), path, "float"), path)
 
 
 def _bool_of_text(texts: Texts, path: str) -> bool:
-    text = _last(texts, path)
+    text = last(texts, path)
     match text.lower():
         case "true" | "1":
             return True
@@ -150,13 +157,13 @@ def _bool_of_text(texts: Texts, path: str) -> bool:
 
 
 def _null_of_text(texts: Texts, path: str) -> None:
-    text = _last(texts, path)
+    text = last(texts, path)
     if text not in ("", "null"):
         raise _unreadable(path, "null", text)
 
 
 def _str(_: Shape) -> Decoder:
-    return Decoder("str", frozenset({str}), _str_of_json, lambda texts, path: _str_of_json(_last(texts, path), path))
+    return Decoder("str", frozenset({str}), _str_of_json, lambda texts, path: _str_of_json(last(texts, path), path))
 
 
 def _str_of_json(value: Any, path: str) -> str:
@@ -169,10 +176,10 @@ def _str_of_json(value: Any, path: str) -> str:
     return value
 
 
-def _json_of_text(texts: Texts, path: str) -> Any:
-    text = _last(texts, path)
+def json_of_text(texts: Texts, path: str) -> Any:
+    text = last(texts, path)
     try:
-        return json.loads(text)
+        return plain_json.loads(text)
     except (ValueError, RecursionError):
         raise _unreadable(path, "JSON", text) from None
 
@@ -202,7 +209,7 @@ def _object(of: Shape) -> Decoder:
             raise _refused(path, "object", value)
         return {key: item.json(entry, member(path, key)) for key, entry in value.items()}
 
-    return Decoder("object", frozenset({dict}), read, lambda texts, path: read(_json_of_text(texts, path), path))
+    return Decoder("object", frozenset({dict}), read, lambda texts, path: read(json_of_text(texts, path), path))
 
 
 def _record(of: Shape) -> Decoder:
@@ -211,7 +218,8 @@ def _record(of: Shape) -> Decoder:
     entries = [(name, decoder(field)) for name, field in zip(record._fields, of.of, strict=True)]
     defaults = record._field_defaults
 
-    def entry(value: dict[str, Any], path: str, name: str, reader: Decoder) -> Any:
+    def entry(value: dict[str, Any], path: str, field: tuple[str, Decoder]) -> Any:
+        name, reader = field
         if name in value:
             return reader.json(value[name], member(path, name))
         if name in defaults:
@@ -221,14 +229,14 @@ def _record(of: Shape) -> Decoder:
     def read(value: Any, path: str) -> Any:
         if type(value) is not dict:
             raise _refused(path, "object", value)
-        return record(*gathered(partial(entry, value, path, *field) for field in entries))
+        return record(*gathered(lambda field: entry(value, path, field), entries))
 
-    return Decoder("object", frozenset({dict}), read, lambda texts, path: read(_json_of_text(texts, path), path))
+    return Decoder("object", frozenset({dict}), read, lambda texts, path: read(json_of_text(texts, path), path))
 
 
 def _literal(of: Shape) -> Decoder:
-    values = get_args(of.annotation)
-    texts_of = {value if isinstance(value, str) else json.dumps(value): value for value in values}
+    values = arguments_of(of.annotation)
+    texts_of = {value if isinstance(value, str) else plain_json.dumps(value): value for value in values}
     name = " | ".join(map(repr, values))
 
     def read(value: Any, path: str) -> Any:
@@ -238,7 +246,7 @@ def _literal(of: Shape) -> Decoder:
         raise _unreadable(path, name, value) if type(value) in (str, int, float) else _refused(path, name, value)
 
     def read_text(texts: Texts, path: str) -> Any:
-        text = _last(texts, path)
+        text = last(texts, path)
         if text not in texts_of:
             raise _unreadable(path, name, text)
         return texts_of[text]
@@ -258,22 +266,22 @@ def _union(of: Shape) -> Decoder:
         fitting = [member for member in members if member.starts is None or type(value) in member.starts]
         if len(fitting) == 1:
             return fitting[0].json(value, path)
-        return _first([partial(member.json, value, path) for member in fitting], _refused(path, name, value))
+        return _first([member.json for member in fitting], value, path, _refused(path, name, value))
 
     def read_texts(texts: Texts, path: str) -> Any:
         shown = texts[-1]
         if is_picture and shown not in ("", "null"):  # the reason why it is refused is its own
             return members[0].text(texts, path)
         refused = _unreadable(path, name, shown) if isinstance(shown, str) else _refused(path, name, shown)
-        return _first([partial(member.text, texts, path) for member in members], refused)
+        return _first([member.text for member in members], texts, path, refused)
 
     return Decoder(name, starts, read, read_texts)
 
 
-def _first(readers: Iterable[Callable[[], Any]], refused: InputError) -> Any:
+def _first(readers: list[Callable[[Any, str], Any]], value: Any, path: str, refused: InputError) -> Any:
     for read in readers:
         try:
-            return read()
+            return read(value, path)
         except InputError:
             continue
     raise refused
@@ -341,40 +349,9 @@ def _body(_: Shape) -> Decoder:
 
 
 def _rich(of: Shape) -> Decoder:
-    """By msgspec, which a function that writes such an annotation pays for in its init phase."""
-    import msgspec
+    from pilotlight.function.decode_rich import decoder
 
-    annotation: Any = of.annotation
-    try:
-        msgspec.json.Decoder(annotation)
-    except TypeError as error:
-        raise FunctionError(
-            f"reading the annotation {annotation}: {error}", "Use a type that msgspec supports."
-        ) from error
-
-    def read(value: Any, path: str, strict: bool = True) -> Any:
-        try:
-            return msgspec.convert(value, annotation, strict=strict)
-        except msgspec.ValidationError as error:
-            raise InputError(_problem(str(error), path)) from None
-
-    def read_texts(texts: Texts, path: str) -> Any:
-        if takes_object(of):
-            return read(_json_of_text(texts, path), path)
-        return read(_last(texts, path), path, strict=False)
-
-    return Decoder("value", None, read, read_texts)
-
-
-def _problem(message: str, path: str) -> tuple[str, str]:
-    """msgspec's sentence as field and reason: "Expected `int`, got `str` - at `$.items[0]`"."""
-    reason, _, place = message.partition(" - at ")
-    if place.startswith("`$"):
-        path = (path + place[2:-1]).removeprefix(".") if not path else path + place[2:-1]
-    missing = reason.removeprefix("Object missing required field ")
-    if missing != reason:
-        return member(path, missing.strip("`")), "missing"
-    return path, reason[:1].lower() + reason[1:].replace("`", "")
+    return decoder(of)
 
 
 _BUILDERS: dict[str, Callable[[Shape], Decoder]] = {

@@ -24,7 +24,7 @@ from pilotlight.function.encode import BINARY, JSON
 from pilotlight.function.endpoint import Endpoint
 from pilotlight.function.schema import input_schema, output_schema
 from pilotlight.function.shapes import takes
-from pilotlight.function.signature import ASYNC_GENERATOR, GENERATOR, annotations, unwrapped
+from pilotlight.function.signature import ASYNC_GENERATOR, GENERATOR, annotated, unwrapped
 
 _STREAMS = (AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator)
 _ANYTHING = "*/*"
@@ -43,7 +43,7 @@ def describe(handler: object) -> dict[str, Any]:
     if not isinstance(handler, Endpoint):
         return {"raw": True, "doc": _doc(handler)}
     function = unwrapped(handler.function)
-    result, streams = _result(annotations(function, result=True).get("return", object))
+    result, streams = _result(annotated(function, result=True).get("return", object))
     return {
         "raw": False,
         "doc": _doc(handler),

@@ -4,17 +4,22 @@
 that a server which sends a byte a second gains nothing, and no byte is kept beyond a limit.
 """
 
+from __future__ import annotations
+
 import re
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pilotlight.errors import InputTooLarge
 from pilotlight.function.http1 import Endpoint, request
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from ssl import SSLContext
+    from typing import Any, Self
 
 _AT_ONCE = 262_144  # bytes that are received
 _HEAD = 65_536  # bytes of the status line and the headers, and of the interim answers before them
@@ -68,7 +73,7 @@ class Download:
         places: Iterable[Place],
         headers: Mapping[str, str],
         deadline: Deadline,
-        tls: "SSLContext | None",
+        tls: SSLContext | None,
         connecting: Deadline | None = None,
     ) -> None:
         self._deadline = deadline

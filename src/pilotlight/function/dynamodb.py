@@ -6,18 +6,23 @@ second ago may be missing.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from pilotlight import limits
 from pilotlight.function.dynamodb_client import PATIENCE, Client, Operation, Patience
 from pilotlight.function.items import Item, check_key, decode, dumps, encode, expiry, key_of
+from pilotlight.function.plain_json import quote
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, TypeVar
+
     from pilotlight.function.table import Address
+
+    _Each = TypeVar("_Each")
 
 _WINDOW = 80 * limits.BATCH_WRITE  # items among which two with one key are looked for, for they go side by side
 
@@ -81,7 +86,7 @@ class DynamoTable:
     def _put_one(self, text: str) -> None:
         """By PutItem: who puts one item at a time, as records are, needs the right to that alone. The answer would be
         empty, but for the capacity."""
-        body = f'{{"TableName":{json.dumps(self._name)},"ReturnConsumedCapacity":"TOTAL","Item":{text}}}'
+        body = f'{{"TableName":{quote(self._name)},"ReturnConsumedCapacity":"TOTAL","Item":{text}}}'
         self._client.run(Operation("PutItem", "ConsumedCapacity", "".join, lambda _: ()), [[body]])
 
     def _write(self, requests: Iterable[str]) -> None:
@@ -95,7 +100,7 @@ class DynamoTable:
 
     def _frame(self, begin: str, end: str) -> Callable[[Sequence[str]], str]:
         """The body of a request around its parts."""
-        name = json.dumps(self._name)
+        name = quote(self._name)
         return lambda parts: f'{{"RequestItems":{{{name}:{begin}{",".join(parts)}{end}}}}}'
 
     def _key(self, key: str) -> str:
@@ -108,9 +113,6 @@ class DynamoTable:
             end = expiry(item, self._expires)
             if end is None or end > now:
                 yield item
-
-
-_Each = TypeVar("_Each")
 
 
 def _batches(parts: Iterable[_Each], size: int) -> Iterator[list[_Each]]:

@@ -6,13 +6,16 @@ Which errors may be tried again: docs.aws.amazon.com/amazondynamodb/latest/devel
 from __future__ import annotations
 
 import binascii
-import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import TableError, TableNotFound, TableRefused, TableThrottled, TableUnreachable
+from pilotlight.function import plain_json
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from pilotlight.function.http1 import Answer
     from pilotlight.function.table import Address
 
@@ -107,7 +110,7 @@ def _fields(answer: Answer) -> dict[str, Any] | None:
     if checksum is not None and checksum != str(binascii.crc32(answer.body)):
         return None
     try:
-        fields = json.loads(answer.body)
+        fields = plain_json.loads(answer.body)
     except ValueError:
         fields = None
     return fields if isinstance(fields, dict) else None if answer.status == 200 else {}

@@ -10,16 +10,20 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pilotlight.errors import TableError
 from pilotlight.function import credentials
 from pilotlight.function.dynamodb_answers import Again, Reader
 from pilotlight.function.http1 import Answer, Connection, Endpoint, parse, request
 from pilotlight.function.signing import sign
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
     from pilotlight.function.table import Address
 
 _LANES = 8  # connections at most, each with one request under way

@@ -9,13 +9,20 @@ everything else                 application/json: NamedTuples as objects of thei
                                 lists and numbers, Structs, dataclasses, datetimes, ... as msgspec writes them
 """
 
+from __future__ import annotations
+
 import binascii
-import json
-from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
 from pilotlight.events import Response, to_result
+from pilotlight.function import plain_json
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
 
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
@@ -46,7 +53,7 @@ def to_bare(value: object) -> object:
 
 def json_response(status: int, value: object, *, ascii: bool = False) -> Response:
     """A JSON response; `ascii` where `value` may quote a client's text, which can be no valid Unicode."""
-    text = json.dumps(value, ensure_ascii=ascii, allow_nan=False, separators=(",", ":"))
+    text = plain_json.dumps(value, ascii=ascii, allow_nan=False, compact=True)
     return _response(JSON, text.encode(), status)
 
 

@@ -10,11 +10,11 @@ function itself, for unit tests. How parameters are found is told in `binding`, 
 values are read in `decode` and written in `encode`.
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pilotlight import events
 from pilotlight.errors import InputError, InputTooLarge, ModelNotInstalled, UnsupportedMediaType
@@ -22,18 +22,29 @@ from pilotlight.events import Response
 from pilotlight.function.binding import Binding
 from pilotlight.function.encode import checked, joined, json_response, opened, to_bare, to_response
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from asyncio import Runner
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
+    from typing import Any, Generic, ParamSpec, TypeVar
 
     from pilotlight.function.runtime_client import Stream
 
+    _P = ParamSpec("_P")
+    _R = TypeVar("_R")
+    _T = TypeVar("_T")
+else:
+    _P = _R = None
+
+    class Generic:
+        def __class_getitem__(cls, _):
+            return cls
+
+
 _FOLDER = __file__.removesuffix("endpoint.py")
 _CORS = "PILOTLIGHT_CORS"  # cors.VARIABLE, whose module is loaded where it is set
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_T = TypeVar("_T")
-
-_runner: "Runner | None" = None
+_runner: Runner | None = None
 
 
 class Endpoint(Generic[_P, _R]):
@@ -104,7 +115,7 @@ class _Answer:
             return self.stream(response, iter((response.body,)))
         return events.to_result(self._shared(response), self._version)
 
-    def stream(self, head: Response, chunks: Iterator[bytes]) -> "Stream":
+    def stream(self, head: Response, chunks: Iterator[bytes]) -> Stream:
         from pilotlight.function.runtime_client import Stream
 
         return Stream(events.to_head(self._shared(head)), filter(None, chunks))
@@ -163,7 +174,7 @@ def _steps(chunks: AsyncGenerator[_T, None]) -> Generator[_T, None, None]:
     """The chunks of an async generator, which runs on while each of them is waited for."""
     end = object()
     while (chunk := _completed(_next(chunks, end))) is not end:
-        yield cast("_T", chunk)
+        yield chunk  # type: ignore[misc]  # mypy cannot see that it is not `end`
 
 
 async def _next(chunks: AsyncGenerator[object, None], end: object) -> object:

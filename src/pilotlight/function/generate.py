@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from math import exp, isfinite
-from typing import TYPE_CHECKING
 
 from pilotlight.errors import InputError, InputTooLarge, ModelError
 from pilotlight.function.session import shaped
 from pilotlight.function.textmodel import HINT, TextModel, floats, tensor, well_formed
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import os
@@ -96,9 +96,9 @@ class Generator:
         """The inputs for tokens that come after `read` others, whose keys and values are in `past`."""
         length = read + len(ids)
         feeds = {
-            "input_ids": tensor(array("q", ids), [1, len(ids)]),
-            "attention_mask": tensor(array("q", [1]) * length, [1, length]),
-            "position_ids": tensor(array("q", range(read, length)), [1, len(ids)]),
+            "input_ids": tensor(ids, [1, len(ids)]),
+            "attention_mask": tensor([1] * length, [1, length]),
+            "position_ids": tensor(range(read, length), [1, len(ids)]),
         }
         return {**{name: feed for name, feed in feeds.items() if name in self._names}, **past}
 

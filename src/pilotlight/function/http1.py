@@ -4,12 +4,17 @@ http.client alone would cost a cold start more than the rest of the runtime loop
 imported where an address begins with https.
 """
 
-import socket
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from __future__ import annotations
+
+import _socket
+
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
 _AT_ONCE = 262_144  # bytes that are received
 
@@ -66,13 +71,14 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint, peer: str, timeout: float | None = None) -> None:
         self._peer = peer
-        self._socket = socket.socket(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET)
+        family = _socket.AF_INET6 if ":" in endpoint.host else _socket.AF_INET
+        self._socket = _socket.socket(family, _socket.SOCK_STREAM)
         try:
             self._socket.settimeout(timeout)
             self._socket.connect((endpoint.host, endpoint.port))  # create_connection would import IDNA, for 3 ms
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             if endpoint.is_secure:
-                self._socket = tls().wrap_socket(self._socket, server_hostname=endpoint.host)
+                self._socket = _secured(self._socket, endpoint.host)
         except BaseException:
             self._socket.close()
             raise
@@ -139,6 +145,13 @@ class Connection:
         self._received += data
 
 
+def _secured(plain: _socket.socket, host: str) -> ssl.SSLSocket:
+    """TLS asks for the `socket` of Python, which brings `enum` and `selectors` along."""
+    import socket
+
+    return tls().wrap_socket(socket.socket(fileno=plain.detach()), server_hostname=host)
+
+
 def request(method: str, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
     """A request as it is sent, in one piece: with two, Nagle's rule would cost 40 ms."""
     length = {} if method == "GET" else {"Content-Length": str(len(body))}
@@ -147,10 +160,10 @@ def request(method: str, endpoint: Endpoint, path: str, headers: Mapping[str, st
     return f"{method} {endpoint.path}{path} HTTP/1.1\r\n{head}\r\n".encode("latin-1", "replace") + body
 
 
-_contexts: "list[ssl.SSLContext]" = []
+_contexts: list[ssl.SSLContext] = []
 
 
-def tls() -> "ssl.SSLContext":
+def tls() -> ssl.SSLContext:
     """One for the process: to read the certificates of the authorities takes 10 ms. AWS_CA_BUNDLE names others."""
     if not _contexts:
         import os

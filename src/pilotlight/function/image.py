@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from pilotlight.errors import ModelError
 from pilotlight.function.labels import Label, softmax
 from pilotlight.function.model import Model
 from pilotlight.function.pictures import Size
 from pilotlight.function.pixels import KEYS, numbers, prepared, tables
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     import os
+    from typing import Any
 
     from pilotlight.function.inputs import Image
 

@@ -6,12 +6,19 @@
 `pilotlight.events.Request`, the whole request, is one more of these types.
 """
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from __future__ import annotations
 
 from pilotlight.errors import InputError
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Protocol, Self
+
     import PIL.Image
+else:
+    Protocol = object
 
 
 class Body(bytes):
@@ -64,7 +71,7 @@ class Image:
         self.field = field
         self.format, self.width, self.height, self._orientation = read_header(content, field)
 
-    def open(self) -> "PIL.Image.Image":
+    def open(self) -> PIL.Image.Image:
         """The picture in RGB, as it is to be shown: turned as EXIF says, over white where it is transparent.
 
         Of an animation it is the first frame. CMYK is converted without profiles, of 16 bits the upper 8 are taken.

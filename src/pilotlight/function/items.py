@@ -10,13 +10,18 @@ Constraints.html, and .../CapacityUnitCalculations.html for the size of an item.
 from __future__ import annotations
 
 import binascii
-import json
-from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, TypeAlias
 
 from pilotlight import limits
 from pilotlight.errors import ItemError
+from pilotlight.function import plain_json
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeAlias
+
 
 Value: TypeAlias = "str | int | float | bool | bytes | list[Value] | dict[str, Value] | None"
 Item: TypeAlias = "dict[str, Value]"
@@ -24,7 +29,10 @@ Item: TypeAlias = "dict[str, Value]"
 _WHOLE_END = 10**38  # a number has 38 digits at most
 _LEAST, _END = 1e-130, 1e126  # of what is not whole
 
-dumps = json.JSONEncoder(separators=(",", ":")).encode
+
+def dumps(value: object) -> str:
+    """JSON as it is stored."""
+    return plain_json.dumps(value, compact=True)
 
 
 class _Unfit(Exception):

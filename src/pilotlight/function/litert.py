@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from pilotlight.function import session
 from pilotlight.function.session import TensorInfo
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from pilotlight.function.litert_library import LibrarySession

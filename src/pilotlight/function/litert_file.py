@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from struct import error as cut
 from struct import unpack_from
-from typing import TYPE_CHECKING
 
 from pilotlight.errors import ModelError
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

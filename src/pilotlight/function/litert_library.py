@@ -12,11 +12,13 @@ import os
 from _thread import allocate_lock
 from ctypes import byref, c_char_p, c_float, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from pilotlight.errors import ModelError
 from pilotlight.function.session import NO_NUMBERS, Owned, TensorInfo, address, shaped
 from pilotlight.function.trace import span
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

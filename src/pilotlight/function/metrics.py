@@ -5,15 +5,15 @@ AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specificati
 write, as records do.
 """
 
-import contextlib
-import json
+from __future__ import annotations
+
 import os
 
+from pilotlight.function import plain_json
 from pilotlight.function.told import Invocation
 
 NAMESPACE = "Pilotlight"
 _LOG = 2  # stderr
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _OF_ALL = ({"Name": "Duration", "Unit": "Milliseconds"}, {"Name": "ColdStart", "Unit": "Count"},
            {"Name": "Errors", "Unit": "Count"})  # fmt: skip
 _OF_COLD = (*_OF_ALL, {"Name": "InitDuration", "Unit": "Milliseconds"})
@@ -31,8 +31,10 @@ class Lines:
         self._model = {"ModelVersion": model} if model else {}
 
     def __call__(self, invocation: Invocation) -> None:
-        with contextlib.suppress(OSError):  # nobody reads the log
+        try:  # noqa: SIM105 (contextlib is not loaded yet)
             os.write(_LOG, self.line(invocation))
+        except OSError:  # nobody reads the log
+            pass
 
     def line(self, invocation: Invocation) -> bytes:
         metrics = _OF_COLD if invocation.init else _OF_ALL
@@ -50,7 +52,7 @@ class Lines:
             values["InitDuration"] = _milliseconds(invocation.init, invocation.loaded)
         if invocation.event.trace_id:
             values["TraceId"] = invocation.event.trace_id
-        return _ENCODER.encode(values).encode() + b"\n"
+        return plain_json.dumps(values, compact=True).encode() + b"\n"
 
 
 def _milliseconds(began: int, ended: int) -> float:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from pilotlight.errors import ModelError, ModelNotInstalled
+from pilotlight.function import plain_json
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,11 +104,9 @@ def _located(path: str, install: str) -> tuple[str, str]:
 
 def _read(file: str) -> dict[str, Any]:
     """What the settings say, of which only the format is checked."""
-    import json
-
     try:
         with open(file, encoding="utf-8") as opened:
-            settings: object = json.load(opened)
+            settings: object = plain_json.loads(opened.read())
     except (ValueError, RecursionError) as error:
         raise ModelError(f"loading {file}: it is not JSON: {error}", _AGAIN) from None
     except OSError as error:

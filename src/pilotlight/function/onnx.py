@@ -7,12 +7,13 @@ docs/decisions/0003-onnxruntime-by-its-c-api.md. Where there is no such library,
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pilotlight.errors import ModelError
 from pilotlight.function import session
 from pilotlight.function.ort import LibrarySession, find_library
 from pilotlight.function.session import TensorInfo, default_threads, shaped
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,14 +12,14 @@ import ctypes
 import os
 import sys
 from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
-from functools import cache
 from math import prod
 from struct import calcsize
-from typing import TYPE_CHECKING
 
 from pilotlight.errors import ModelError
 from pilotlight.function.session import NO_NUMBERS, Dimensions, Owned, TensorInfo, address, shaped
 from pilotlight.function.trace import span
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -185,11 +185,15 @@ class Runtime:
         return shaped(memory, dtype, shape)
 
 
-@cache
+_runtimes: dict[str, Runtime] = {}
+
+
 def runtime(library: str) -> Runtime:
     """The runtime of this process. Raises `ModelError` when the library is none."""
-    with span("library"):
-        return Runtime(library)
+    if library not in _runtimes:
+        with span("library"):
+            _runtimes[library] = Runtime(library)
+    return _runtimes[library]
 
 
 class LibrarySession:

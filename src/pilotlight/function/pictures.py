@@ -8,15 +8,17 @@ read the formats below are loaded; none of them starts another program.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pilotlight import limits
 from pilotlight.errors import FunctionError, InputError, InputTooLarge, UnsupportedMediaType
 from pilotlight.function.trace import span
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Literal
+    from typing import Any, Literal
 
     import PIL.Image
     from PIL.ImageFile import ImageFile

@@ -8,12 +8,14 @@ no numpy is needed.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
 
 from pilotlight.function.session import shaped
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from pilotlight.function.session import TensorInfo
 

@@ -13,8 +13,13 @@ monitoring-cloudwatchlogs-log-level.html).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 MARK = "pilotlight."  # is in every such line, and seldom in others
 UNSTORED, UNMADE = "[WARN] the record of", "[ERROR] recording"

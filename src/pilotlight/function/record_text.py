@@ -8,11 +8,17 @@ cannot be taken apart and seems to hold such a field is described in place of be
 from __future__ import annotations
 
 import binascii
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from _collections_abc import Mapping
 
 from pilotlight.events import media_type, reads_as_text
+from pilotlight.function import plain_json
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
 
 REDACTED = "[redacted]"
 _MULTIPART = "multipart/form-data"
@@ -34,10 +40,10 @@ class Redactor:
         if not self.names:
             return text
         try:
-            value = json.loads(text)
+            value = plain_json.loads(text)
         except (ValueError, RecursionError):
             return self._form(text) if kind == _FORM and "{" not in text else self._unparsed(text, kind)
-        return json.dumps(self.value(value), ensure_ascii=False) if isinstance(value, dict | list) else text
+        return plain_json.dumps(self.value(value), ascii=False) if isinstance(value, dict | list) else text
 
     def value(self, value: Any) -> Any:
         """A JSON value without the values of the named fields; texts within it may be JSON themselves."""
@@ -88,13 +94,19 @@ class Redactor:
 
 
 def _escaped(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)[1:-1]
+    return plain_json.dumps(value, ascii=False)[1:-1]
+
+
+def _shown(body: object) -> str:
+    import json
+
+    return json.dumps(body, default=str, ensure_ascii=False)
 
 
 def of_body(body: object, encoded: object, headers: object, redactor: Redactor) -> str:
     """The body of an HTTP event or answer as a text: what it says, or what it is where it is no text."""
     if not isinstance(body, str):
-        return "" if body is None else redactor.text(json.dumps(body, default=str, ensure_ascii=False))
+        return "" if body is None else redactor.text(_shown(body))
     if encoded is True:
         try:
             return _of_bytes(binascii.a2b_base64(body, strict_mode=True), _kind(headers), redactor)
@@ -138,11 +150,11 @@ def _kind(headers: object) -> str:
 def joined(body: str, parameters: Mapping[str, object], redactor: Redactor) -> str:
     """A body together with the parameters of query and path: fields of one object."""
     try:
-        value = json.loads(body) if body else {}
+        value = plain_json.loads(body) if body else {}
     except (ValueError, RecursionError):
         value = body
     fields = value if isinstance(value, dict) else {"body": value}
-    return json.dumps({**redactor.value({**parameters}), **fields}, ensure_ascii=False)
+    return plain_json.dumps({**redactor.value({**parameters}), **fields}, ascii=False)
 
 
 def fitted(first: str, second: str, room: int) -> tuple[str, str]:

@@ -22,30 +22,34 @@ is written by nobody else: its one writer, the server, reads the log, and takes 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from _thread import allocate_lock, start_new_thread
-from collections.abc import Callable, Mapping
 from time import gmtime, perf_counter, strftime, time
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from pilotlight import events, limits
 from pilotlight.errors import TableError
-from pilotlight.function import items, record_lines, record_text
+from pilotlight.function import items, plain_json, record_lines, record_text
+from pilotlight.function.plain_json import quote
 from pilotlight.function.record_text import Redactor
 from pilotlight.function.runtime import RECORDS as VARIABLE
 from pilotlight.function.runtime_client import RECORD, Event, RuntimeApi
 from pilotlight.function.table import Address, Table, parse, variable
+from pilotlight.tuples import NamedTuple
 from pilotlight.values import RECORD_EXPIRES as EXPIRES
 from pilotlight.values import RECORD_KEY as KEY
 from pilotlight.values import RECORDS as TABLE
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, ParamSpec, TypeVar
+
     from pilotlight.function.runtime import Handler
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+    _P = ParamSpec("_P")
+    _T = TypeVar("_T")
 
 _AFTER = 1.0  # seconds that storing may take when the answer is out
 _BEFORE = 0.3  # and before it
@@ -54,8 +58,6 @@ _FRAME = 1_000  # bytes of a record for all but input, output and error
 _MESSAGE = 1_000  # bytes of an error
 _LOG = 2  # stderr
 _HEADER = 16_384  # bytes of a record that goes along with its answer where the server is the one that stores it
-
-_quote = json.encoder.encode_basestring_ascii
 
 
 class Settings(NamedTuple):
@@ -97,7 +99,7 @@ class Recorder:
         self._room = settings.max_size - _FRAME
         self._second, self._shown = 0, ""  # the second that was shown last: most records share it with others
         self._route, self._about = "", ""  # and the route; `_about` is function, model and route
-        self._fixed = "".join(f'"{name}":{{"S":{_quote(text)}}},' for name, text in fixed if text)
+        self._fixed = "".join(f'"{name}":{{"S":{quote(text)}}},' for name, text in fixed if text)
 
     def begin(self, payload: bytes = b"") -> None:
         """An event has come."""
@@ -161,7 +163,7 @@ class Recorder:
 
     def _parameters(self) -> dict[str, object]:
         """Of query and path, as they came: the handler was given these very maps."""
-        event = json.loads(self._payload)
+        event = plain_json.loads(self._payload)
         return {**(event.get("queryStringParameters") or {}), **(event.get("pathParameters") or {})}
 
     def _record(
@@ -180,16 +182,16 @@ class Recorder:
         if milliseconds // 1000 != self._second or route != self._route:
             self._repeat(milliseconds // 1000, route)
         fields = (
-            f'{{"{KEY}":{{"S":{_quote(request_id)}}},"createdAt":{{"S":"{self._shown}.{milliseconds % 1000:03d}Z"}},'
+            f'{{"{KEY}":{{"S":{quote(request_id)}}},"createdAt":{{"S":"{self._shown}.{milliseconds % 1000:03d}Z"}},'
             f'{self._about}"latency_ms":{{"N":"{(perf_counter() - self._began) * 1000:.3f}"}},'
             f'"cold":{{"BOOL":{"true" if self._begun == 1 else "false"}}}'
         )
         if text:
-            fields += f',"input":{{"S":{_quote(text)}}}'
+            fields += f',"input":{{"S":{quote(text)}}}'
         if output:
-            fields += f',"output":{{"S":{_quote(output)}}}'
+            fields += f',"output":{{"S":{quote(output)}}}'
         if error:
-            fields += f',"error":{{"S":{_quote(error)}}}'
+            fields += f',"error":{{"S":{quote(error)}}}'
         if isinstance(status, int):
             fields += f',"status":{{"N":"{status:d}"}}'
         if self.settings.days:
@@ -202,7 +204,7 @@ class Recorder:
     def _repeat(self, second: int, route: str) -> None:
         """What most records have in common with the one before."""
         self._second, self._shown = second, strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
-        self._route, self._about = route, self._fixed + (f'"route":{{"S":{_quote(route)}}},' if route else "")
+        self._route, self._about = route, self._fixed + (f'"route":{{"S":{quote(route)}}},' if route else "")
 
 
 def _told(error: Mapping[str, object]) -> str:
@@ -248,7 +250,7 @@ class Store:
 
     def _run(self, attempt: _Attempt) -> None:
         try:
-            self._table.put([items.decode(json.loads(attempt.text))])
+            self._table.put([items.decode(plain_json.loads(attempt.text))])
             if attempt.marks:
                 os.write(_LOG, record_lines.stored(attempt.request_id))
         except Exception as error:  # the boundary to the store: whatever went wrong, the record is in the log
@@ -277,7 +279,7 @@ def make(environ: Mapping[str, str]) -> tuple[Recorder, Store | None]:
     if (uri := environ.get(variable(TABLE))) is None:
         hint = f"set it to dynamodb://TABLE?key={KEY}&expires={EXPIRES}, or unset {VARIABLE}"
         raise TableError(f"recording invocations: {variable(TABLE)} is not set", hint)
-    fields = json.loads(environ[VARIABLE])
+    fields = plain_json.loads(environ[VARIABLE])
     settings = Settings(**{**fields, "redact": tuple(fields.get("redact", ()))})
     recorder = Recorder(settings, environ.get("AWS_LAMBDA_FUNCTION_NAME", ""))
     address = parse(uri)

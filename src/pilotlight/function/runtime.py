@@ -11,20 +11,27 @@ docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 loaded knows neither the Runtime API's address nor anything else that only `run` reads.
 """
 
+from __future__ import annotations
+
 import io
-import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from pilotlight.function import trace
+from pilotlight.function import plain_json, trace
 from pilotlight.function.runtime_client import Event, RuntimeApi, Stream
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
     from pilotlight.function.told import TellingApi
+
+    Handler = Callable[[Any, "Context"], object]
 
 INVOKE_MODE = "PILOTLIGHT_INVOKE_MODE"  # the variable that says how the function's URL invokes it
 RECORDS = "PILOTLIGHT_RECORDS"  # the variable that is set where invocations are recorded
@@ -34,10 +41,6 @@ TOLD = (  # one of these variables is set where somebody is told of invocations:
     *("PILOTLIGHT_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
 )
 request_id = ""  # of the invocation that runs, else of the last one
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one each time
-
-Handler = Callable[[Any, "Context"], object]
 
 
 class Identity(NamedTuple):
@@ -110,7 +113,7 @@ def _client_context(header: str) -> ClientContext | None:
 
 def _decode_header(header: str, name: str) -> Any:
     try:
-        return json.loads(header) if header else None
+        return plain_json.loads(header) if header else None
     except ValueError as error:
         raise Fault("Runtime.LambdaContextUnmarshalError", f"Unable to parse {name} JSON: {error}") from error
 
@@ -182,7 +185,7 @@ def _recorded(address: str, handler: Handler) -> tuple[RuntimeApi, Handler]:
         fail_init(error)
 
 
-def _telling(api: RuntimeApi) -> "RuntimeApi | TellingApi":
+def _telling(api: RuntimeApi) -> RuntimeApi | TellingApi:
     from pilotlight.function.told import TellingApi, tells
 
     told = tells(os.environ)
@@ -214,7 +217,7 @@ def _watch_for_logging() -> None:
         configure(sys.modules["logging"])
 
 
-def serve_one(api: "RuntimeApi | TellingApi", handler: Handler) -> None:
+def serve_one(api: RuntimeApi | TellingApi, handler: Handler) -> None:
     """Take one invocation, run the handler, post its answer or its error."""
     event = api.next()
     global request_id
@@ -237,7 +240,7 @@ def serve_one(api: "RuntimeApi | TellingApi", handler: Handler) -> None:
         api.respond(event.request_id, payload)
 
 
-def _stream(api: "RuntimeApi | TellingApi", request_id: str, stream: Stream) -> None:
+def _stream(api: RuntimeApi | TellingApi, request_id: str, stream: Stream) -> None:
     """Post an answer chunk by chunk, as the handler makes it; what it raises then ends the answer where it is."""
     api.begin_stream(request_id, stream.head)
     while True:
@@ -306,7 +309,7 @@ def _flush() -> None:
 
 def _decode_event(payload: bytes) -> object:
     try:
-        return json.loads(payload)
+        return plain_json.loads(payload)
     except ValueError as error:
         raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
 
@@ -315,7 +318,7 @@ def _encode_answer(answer: object) -> bytes:
     if isinstance(answer, bytes):
         return answer
     try:
-        return _ENCODER.encode(answer).encode()
+        return plain_json.dumps(answer, ascii=False).encode()
     except TypeError:
         from pilotlight.function.answers import encode
 

@@ -4,12 +4,17 @@ Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, and for stream
 .../dg/runtimes-custom.html#runtimes-custom-response-streaming.
 """
 
-import binascii
-import json
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from __future__ import annotations
 
+from pilotlight.function import plain_json
 from pilotlight.function.http1 import Connection, Endpoint
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 
 RECORD = "pilotlight-record"  # the header of an answer's record, where Pilotlight serves the Runtime API
 API = "/2018-06-01/runtime"
@@ -92,7 +97,7 @@ class RuntimeApi:
     def begin_stream(self, request_id: str, head: Mapping[str, object]) -> None:
         """Begin an answer to be streamed: `send_chunk` as often as there is one, then `end_stream`."""
         path = f"/invocation/{request_id}/response"
-        self._connection.send(self._head("POST", path, _STREAMING) + _chunk(json.dumps(head).encode() + _NULS))
+        self._connection.send(self._head("POST", path, _STREAMING) + _chunk(plain_json.dumps(head).encode() + _NULS))
 
     def send_chunk(self, chunk: bytes) -> None:
         """Send a chunk, which must not be empty. Waits where the client of the function is slower than the function."""
@@ -117,7 +122,7 @@ class RuntimeApi:
         self._report("/restore/error", error, "Runtime.AfterRestoreError")
 
     def _report(self, path: str, error: Mapping[str, object], kind: str = "") -> None:
-        body = json.dumps(error).encode()
+        body = plain_json.dumps(error).encode()
         self._exchange("POST", path, body, f"Lambda-Runtime-Function-Error-Type: {kind or error['errorType']}\r\n")
 
     def close(self) -> None:
@@ -160,6 +165,8 @@ def _chunk(data: bytes) -> bytes:
 
 
 def _trailers(error: Mapping[str, object]) -> str:
-    body = binascii.b2a_base64(json.dumps(error).encode(), newline=False).decode()
+    import binascii
+
+    body = binascii.b2a_base64(plain_json.dumps(error).encode(), newline=False).decode()
     kind = f"Lambda-Runtime-Function-Error-Type: {error['errorType']}\r\n"
     return f"{kind}Lambda-Runtime-Function-Error-Body: {body}\r\n"

@@ -5,19 +5,26 @@ bucketnamingrules.html. Which host a bucket has: .../userguide/VirtualHosting.ht
 certificate no host of S3 has, and one behind AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL is the first segment of the path.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from pilotlight.errors import InputError, InputTooLarge, ObjectError, ObjectRefused, ObjectUnreachable, TableRefused
 from pilotlight.function import credentials, http1
 from pilotlight.function.download import Deadline, Download, Place
 from pilotlight.function.http1 import Endpoint, tls
 from pilotlight.function.signing import sign
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 
 VARIABLE = "PILOTLIGHT_BUCKETS"  # those that requests may name, with commas between them
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from array import array
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pilotlight.errors import ModelError
 from pilotlight.function.beamsearch import Candidate, Rules, Search, sequence
 from pilotlight.function.model import Model
 from pilotlight.function.session import shaped
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
 ENCODER = "encoder.onnx"
 HINT = "name a folder that `pilotlight optimize` wrote for this task"

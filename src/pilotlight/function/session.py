@@ -6,11 +6,13 @@ import ctypes
 import os
 from ctypes import byref, c_char_p, c_int, c_int64, c_ssize_t, c_void_p
 from struct import calcsize
-from typing import TYPE_CHECKING, NamedTuple
 
 from pilotlight.errors import ModelError
 from pilotlight.function.trace import span
 from pilotlight.limits import MEMORY_OF_ONE_VCPU
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

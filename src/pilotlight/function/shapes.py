@@ -3,12 +3,20 @@
 Only shapes that need no library are told apart; everything else is "rich" and left to msgspec as a whole.
 """
 
+from __future__ import annotations
+
+import sys
 import types
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, TypeGuard, Union, get_args, get_origin
+from _collections_abc import Mapping
 
 from pilotlight.function.inputs import Body, File, Image, ImageUrl
 from pilotlight.function.signature import fields
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any, TypeGuard
 
 
 class Shape(NamedTuple):
@@ -22,13 +30,12 @@ class Shape(NamedTuple):
 
     kind: str
     annotation: object
-    of: tuple["Shape", ...] = ()
+    of: tuple[Shape, ...] = ()
     description: str = ""
 
 
 _SCALARS: dict[object, str] = {
     object: "any",
-    Any: "any",
     None: "null",
     type(None): "null",
     bool: "bool",
@@ -48,12 +55,32 @@ _OBJECT_MARKS = ("__struct_fields__", "__dataclass_fields__", "__attrs_attrs__",
 def shape(annotation: object) -> Shape:
     """Take an annotation apart."""
     if annotation is None or isinstance(annotation, type):
-        kind = _SCALARS.get(annotation)
+        kind = "any" if _is(annotation, "Any") else _SCALARS.get(annotation)
         if kind:
             return Shape(kind, annotation)
         if is_record(annotation):
             return Shape("record", annotation, tuple(map(shape, fields(annotation).values())))
-    return _generic(annotation, get_origin(annotation) or annotation, get_args(annotation))
+    return _generic(annotation, origin_of(annotation) or annotation, arguments_of(annotation))
+
+
+def _is(annotation: object, name: str) -> bool:
+    """Whether this is `typing`'s form of that name. Where nobody has imported `typing`, nothing is."""
+    typing = sys.modules.get("typing")
+    return typing is not None and annotation is getattr(typing, name)
+
+
+def origin_of(annotation: object) -> object:
+    """As `typing.get_origin`: `list` of `list[int]`."""
+    if typing := sys.modules.get("typing"):
+        return typing.get_origin(annotation)
+    return types.UnionType if isinstance(annotation, types.UnionType) else getattr(annotation, "__origin__", None)
+
+
+def arguments_of(annotation: object) -> tuple[Any, ...]:
+    """As `typing.get_args`: `(int,)` of `list[int]`."""
+    if typing := sys.modules.get("typing"):
+        return typing.get_args(annotation)  # type: ignore[no-any-return]
+    return getattr(annotation, "__args__", ())
 
 
 def most_items(item: Shape) -> int | None:
@@ -67,11 +94,11 @@ def most_items(item: Shape) -> int | None:
 
 def _generic(annotation: object, origin: object, arguments: tuple[Any, ...]) -> Shape:
     rich = Shape("rich", annotation)
-    if origin is Annotated:
+    if _is(origin, "Annotated"):
         return _annotated(annotation, arguments)
-    if origin is Literal:
+    if _is(origin, "Literal"):
         return Shape("literal", annotation)
-    if origin is Union or origin is types.UnionType:
+    if _is(origin, "Union") or origin is types.UnionType:
         members = tuple(map(shape, arguments))
         return rich if any(member.kind == "rich" for member in members) else Shape("union", annotation, members)
     if origin in (list, tuple, dict):
@@ -117,10 +144,10 @@ def takes_object(outer: Shape) -> bool:
 
 
 def _is_rich_object(annotation: object) -> bool:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _is_rich_object(get_args(annotation)[0])
-    if origin is Union or origin is types.UnionType:
-        return any(_is_rich_object(member) for member in get_args(annotation))
+    origin = origin_of(annotation)
+    if _is(origin, "Annotated"):
+        return _is_rich_object(arguments_of(annotation)[0])
+    if _is(origin, "Union") or origin is types.UnionType:
+        return any(_is_rich_object(member) for member in arguments_of(annotation))
     kind = origin or annotation
     return kind in (dict, Mapping) or any(hasattr(kind, mark) for mark in _OBJECT_MARKS)

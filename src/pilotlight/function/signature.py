@@ -1,11 +1,18 @@
 """The parameters of a function, read from its code object: `inspect` costs a cold start more than all of this."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import NamedTuple
 
 from pilotlight.errors import FunctionError
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 
 GENERATOR = 0x20  # co_flags, as docs.python.org/3/library/inspect.html#inspect-module-co-flags lists them
 ASYNC_GENERATOR = 0x200
@@ -43,7 +50,7 @@ def parameters(function: FunctionType) -> tuple[Parameter, ...]:
             f"reading the parameters of {name_of(function)}: *args and **kwargs have no names to bind a request to",
             "Name each parameter, or write a plain `def handler(event, context)` without @endpoint.",
         )
-    hints = annotations(function)
+    hints = annotated(function)
     positional = code.co_varnames[: code.co_argcount]
     keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     values = function.__defaults__ or ()
@@ -55,7 +62,7 @@ def parameters(function: FunctionType) -> tuple[Parameter, ...]:
     )
 
 
-def annotations(function: FunctionType, *, result: bool = False) -> dict[str, object]:
+def annotated(function: FunctionType, *, result: bool = False) -> dict[str, object]:
     """The annotations with strings evaluated; the one of the result only when asked for. Raises `FunctionError`."""
     try:
         hints = function.__annotations__

@@ -6,10 +6,12 @@ botocore, which signs as well, costs a cold start a third of a second; a test ho
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pilotlight.function.credentials import Credentials
 
 _ALGORITHM = "AWS4-HMAC-SHA256"

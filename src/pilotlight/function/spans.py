@@ -6,9 +6,16 @@ over the tokens of one window, and spans that read the same, whatever the case o
 score is the sum.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from math import exp, inf, isfinite, log
-from typing import NamedTuple
+
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Span(NamedTuple):

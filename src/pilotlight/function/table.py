@@ -13,11 +13,19 @@ Which store it is says one environment variable, PILOTLIGHT_TABLE_VECTORS, whose
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
 
 from pilotlight.errors import TableError
 from pilotlight.function.items import Item, Value
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Protocol
+else:
+    Protocol = object
+
 
 __all__ = ["Address", "Item", "Table", "Value", "connect", "connect_uri", "parse", "variable"]
 

@@ -7,21 +7,26 @@ the file is written from here, which is for tools.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from pilotlight.errors import TableError, TableUnreachable
+from pilotlight.function import plain_json
 from pilotlight.function.items import Item, check_key, decode, encode, expiry, key_of
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import socket
     import sqlite3
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Literal, Protocol
 
     from pilotlight.function.table import Address
+else:
+    Protocol = object
 
 BATCH = 1_000  # items in one transaction, keys in one query; SQLite allows 32,766
 LONGEST = 64 << 20  # bytes of a change as it is sent, in which what is in JSON becomes JSON once more
@@ -64,7 +69,7 @@ class SqliteTable:
         found: dict[str, Item] = {}
         while batch := list(islice(wanted, BATCH)):
             marks = ",".join("?" * len(batch))
-            found.update((key, decode(json.loads(item))) for key, item in self._rows(f"key IN ({marks})", batch))
+            found.update((key, decode(plain_json.loads(item))) for key, item in self._rows(f"key IN ({marks})", batch))
         return found
 
     def put(self, items: Iterable[Item]) -> None:
@@ -88,7 +93,7 @@ class SqliteTable:
     def scan(self) -> Iterator[Item]:
         last = ""
         while rows := self._rows(f"key > ? ORDER BY key LIMIT {BATCH}", [last]):  # one long read would hold the log
-            yield from (decode(json.loads(item)) for _, item in rows)
+            yield from (decode(plain_json.loads(item)) for _, item in rows)
             last = rows[-1][0]
 
     def close(self) -> None:
@@ -194,7 +199,7 @@ class ServerWriter:
         self._socket: socket.socket | None = None
 
     def write(self, change: Change) -> None:
-        message = json.dumps(change).encode()
+        message = plain_json.dumps(change).encode()
         try:
             answer = self._ask(message)
         except OSError as error:
@@ -225,7 +230,7 @@ class ServerWriter:
     def _exchange(self, connection: socket.socket, message: bytes) -> dict[str, str]:
         connection.sendall(len(message).to_bytes(4, "big") + message)
         size = int.from_bytes(_receive(connection, 4), "big")
-        answer: dict[str, str] = json.loads(_receive(connection, size))
+        answer: dict[str, str] = plain_json.loads(_receive(connection, size))
         return answer
 
     def close(self) -> None:

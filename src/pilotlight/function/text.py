@@ -11,12 +11,14 @@ Each of them takes a model folder, which `pilotlight optimize` writes.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
 
 from pilotlight.errors import InputError, InputTooLarge, ModelError
 from pilotlight.function import spans
 from pilotlight.function.spans import Logits
 from pilotlight.function.textmodel import MAX_CHARACTERS, TextModel, floats
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import os

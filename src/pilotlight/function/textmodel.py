@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from array import array
-from typing import TYPE_CHECKING, Any, NamedTuple
+from struct import pack
 
 from pilotlight.errors import InputError, InputTooLarge, ModelError
 from pilotlight.function import tokenizer
 from pilotlight.function.model import Model
 from pilotlight.function.trace import span
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from pilotlight.function.tokenizer import Encoding
 
@@ -101,7 +104,9 @@ class TextModel:
     def _feeds(self, rows: Sequence[Row]) -> dict[str, memoryview]:
         length = max(len(row.ids) for row in rows)
         first, second = self._types
-        ids, mask, types = array("q"), array("q"), array("q")
+        ids: list[int] = []
+        mask: list[int] = []
+        types: list[int] = []
         for row in rows:
             size = len(row.ids)
             padding = [0] * (length - size)
@@ -169,9 +174,9 @@ def well_formed(field: str, text: str, most: int = MAX_CHARACTERS) -> str:
     return text
 
 
-def tensor(numbers: array[int], shape: Sequence[int]) -> memoryview:
-    """int64 numbers as a tensor of that shape."""
-    view: memoryview = memoryview(numbers).cast("B").cast("q", shape)  # type: ignore[call-overload]
+def tensor(numbers: Sequence[int], shape: Sequence[int]) -> memoryview:
+    """int64 numbers as a tensor of that shape. Not by `array`, whose import brings `collections` along."""
+    view: memoryview = memoryview(pack(f"{len(numbers)}q", *numbers)).cast("q", shape)  # type: ignore[call-overload]
     return view
 
 

@@ -7,9 +7,11 @@ BERT's WordPiece is read and done by the standard library alone (`wordpiece`); a
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from pilotlight.errors import ModelError
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,15 +5,23 @@ is still time of the function, which Lambda bills. Spans are made by `otlp`, whi
 out: a cold start pays for this module alone.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable, Mapping, Sequence
+from _collections_abc import Mapping
 from time import time_ns
-from typing import TYPE_CHECKING, NamedTuple
 
 from pilotlight.function.runtime_client import Event, RuntimeApi
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from pilotlight.function.otlp import Exporter
+
+    Tell = Callable[["Invocation"], None]
 
 METRICS = "PILOTLIGHT_METRICS"  # set where metrics are written: the version of the model, or nothing
 COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")  # set where invocations are traced
@@ -45,7 +53,6 @@ class Invocation(NamedTuple):
         return bool(self.error) or (self.status or 0) >= 500
 
 
-Tell = Callable[[Invocation], None]
 """Raises nothing: a metric or a trace is no reason to fail, when the answer is out already."""
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from array import array
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple
 
 from pilotlight.errors import InputError, ModelError
 from pilotlight.function import unigram
 from pilotlight.function.seq2seq import Seq2Seq
 from pilotlight.function.textmodel import well_formed
 from pilotlight.function.trace import span
+from pilotlight.tuples import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import os

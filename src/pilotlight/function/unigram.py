@@ -13,9 +13,10 @@ from array import array
 from bisect import bisect_right
 from functools import lru_cache
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from pilotlight.errors import ModelError
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,13 +14,15 @@ import struct
 import sys
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from pilotlight import limits
 from pilotlight.errors import VectorError
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from pilotlight.function.items import Item, Value
     from pilotlight.function.table import Table
 

@@ -7,14 +7,13 @@ docs/decisions/0007 says what that took. Pieces are found as in Wu et al., "Goog
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
-
 from pilotlight.errors import ModelError
 from pilotlight.function.tokenizer import FOLDER_HINT, Encoding
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pilotlight.function.characters import Characters
 
@@ -26,7 +25,6 @@ MOST_WORDS = 10_000  # remembered with their pieces
 MOST_CHARACTERS = 20_000  # remembered with what they are
 
 LETTER, ALONE, SPACE = "a!\n"  # what a character is to a word: a part of it, a word of its own, none
-WORDS = re.compile(f"{LETTER}+|{ALONE}")
 
 # English as the library writes it: in each piece with the space before it, in this order.
 JOINED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " do not", " 's", " 've", " 're")
@@ -76,7 +74,6 @@ class WordPiece:
             if piece not in self._numbers:
                 raise ModelError(f"the vocabulary has no {piece!r}", FOLDER_HINT)
         self._unknown = self._numbers[unknown]
-        self._find_special = _any_of(self._special)
         self._longest = max(map(len, vocabulary))
         self._kinds = Kinds(strip_accents, chinese)
         self._lowercase, self._strip_accents = lowercase, strip_accents
@@ -86,10 +83,9 @@ class WordPiece:
     def encode(self, text: str) -> Encoding:
         done = Encoding([], [], [])
         at = 0
-        for match in self._find_special.finditer(text):
-            first, end = match.span()
+        for first, end in self._places_of_special(text):
             self._encode(text[at:first], at, done)
-            done.ids.append(self._numbers[match[0]])
+            done.ids.append(self._numbers[text[first:end]])
             done.offsets.append((first, end))
             done.words.append(done.words[-1] + 1 if done.words else 0)
             at = end
@@ -100,12 +96,20 @@ class WordPiece:
         pieces = [self._pieces[number] for number in ids if 0 <= number < len(self._pieces)]
         return "".join(_written(*each) for each in enumerate(each for each in pieces if each not in self._special))
 
+    def _places_of_special(self, text: str) -> Iterable[tuple[int, int]]:
+        """Where several begin at one place, the longest. Texts with some are rare, and `re` is not loaded before."""
+        if not any(piece in text for piece in self._special):
+            return ()
+        import re
+
+        pieces = sorted(self._special, key=len, reverse=True)
+        return [match.span() for match in re.finditer("|".join(map(re.escape, pieces)), text)]
+
     def _encode(self, text: str, at: int, done: Encoding) -> None:
         """Add the pieces of a part without special pieces, which begins at the character `at`."""
         ids, offsets, words = done
         number = words[-1] if words else -1
-        for match in WORDS.finditer(text.translate(self._kinds)):
-            start, end = match.span()
+        for start, end in words_of(text.translate(self._kinds)):
             word = text[start:end]
             pieces = self._known.get(word)
             if pieces is None:
@@ -186,9 +190,17 @@ class Kinds(dict[int, str]):
         return kind
 
 
-def _any_of(pieces: Iterable[str]) -> re.Pattern[str]:
-    """Where several begin at one place, the longest."""
-    return re.compile("|".join(map(re.escape, sorted(pieces, key=len, reverse=True))) or "(?!)")
+def words_of(kinds: str) -> Iterator[tuple[int, int]]:
+    """First character and end of each word in a text of `LETTER`, `ALONE` and `SPACE`."""
+    first = 0
+    for run in kinds.split(SPACE):
+        for letters in run.split(ALONE):
+            end = first + len(letters)
+            if letters:
+                yield first, end
+            if kinds[end : end + 1] == ALONE:
+                yield end, end + 1
+            first = end + 1
 
 
 def _written(position: int, piece: str) -> str:
