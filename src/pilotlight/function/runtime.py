@@ -13,6 +13,7 @@ loaded knows neither the Runtime API's address nor anything else that only `run`
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -40,6 +41,7 @@ INITIALIZATION = "AWS_LAMBDA_INITIALIZATION_TYPE"
 TOLD = (  # one of these variables is set where somebody is told of invocations: `told`
     *("PILOTLIGHT_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
 )
+_INIT_OBJECTS = 50_000  # that the init phase makes before Python looks for unreachable ones among them
 request_id = ""  # of the invocation that runs, else of the last one
 
 
@@ -142,12 +144,22 @@ def initialise(environ: Mapping[str, str]) -> Handler:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a line is in the log even when the process dies after it
     _watch_for_logging()
-    handler = load(environ["_HANDLER"], environ.get("LAMBDA_TASK_ROOT", os.getcwd()))
+    handler = _uncollected(environ["_HANDLER"], environ.get("LAMBDA_TASK_ROOT", os.getcwd()))
     if environ.get(INITIALIZATION) == "snap-start":
         from pilotlight.function.snapstart import run_before_snapshot
 
         run_before_snapshot()
     trace.mark("loaded")
+    return handler
+
+
+def _uncollected(name: str, task_root: str) -> Handler:
+    """`load`, whose modules stay: Python's collector would look through them again and again, and find nothing."""
+    before = gc.get_threshold()
+    gc.set_threshold(_INIT_OBJECTS, *before[1:])
+    handler = load(name, task_root)
+    if gc.get_threshold()[0] == _INIT_OBJECTS:  # else the function has set its own
+        gc.set_threshold(*before)
     return handler
 
 
