@@ -9,7 +9,10 @@ from test_commands import run, said
 
 from conftest import write
 
-PHASES = ["process", "imports", "library", "weights", "tokenizer", "first run", "rest"]
+PHASES = [
+    *("fork", "isolation", "python", "imports", "library", "weights", "tokenizer", "Pillow", "runtime api"),
+    *("first run", "handler"),
+]
 
 DOUBLE = """
 from array import array
@@ -55,11 +58,12 @@ def test_phases_as_figures(service: Path) -> None:
     phases = figures["phases_ms"]
     assert list(phases) == PHASES
     assert all(spread["min"] <= spread["median"] <= spread["max"] for spread in [*phases.values(), figures["total_ms"]])
-    assert all(phases[name]["min"] > 0 for name in PHASES if name != "tokenizer")
+    assert all(phases[name]["min"] > 0 for name in PHASES if name not in ("tokenizer", "Pillow"))
     assert phases["tokenizer"] == {"median": 0.0, "min": 0.0, "max": 0.0}
     rounding = 0.001 * (len(PHASES) + 1)
     assert sum(spread["min"] for spread in phases.values()) <= figures["total_ms"]["min"] + rounding
     assert sum(spread["max"] for spread in phases.values()) >= figures["total_ms"]["max"] - rounding
+    assert sum(figures["one_ms"].values()) == pytest.approx(figures["total_ms"]["median"], abs=0.001)
     assert figures["modules"] > 50
     assert figures["rss_mb"] > figures["pss_mb"] > 5
 
@@ -70,9 +74,9 @@ def test_phases_as_a_table(service: Path) -> None:
     lines = out.splitlines()
     assert lines[0] == "Cold starts of double in ms: 1 x a fresh environment, the page cache warm"
     assert lines[2].split() == ["median", "min", "max"]
-    assert [line[2:12].strip() for line in lines[3:11]] == [*PHASES, "total"]
-    assert "modules imported" in lines[12]
-    assert "(RSS)" in lines[13]
+    assert [line[2:13].strip() for line in lines[3:15]] == [*PHASES, "total"]
+    assert "modules imported" in lines[16]
+    assert "(RSS)" in lines[17]
 
 
 def test_the_page_cache_is_dropped(service: Path) -> None:
@@ -119,8 +123,41 @@ def test_mistakes_are_told_before_anything_starts(service: Path) -> None:
     status, err = said(run("bench", "cold", "echo", folder=service))
     assert (status, err) == (
         2,
-        "error: measuring cold starts of echo: it runs under awslambdaric, which does not say how far it is\n"
+        "error: measuring echo: it runs under awslambdaric, which does not say how far it is\n"
         'hint: set runtime = "pilotlight" for it\n',
     )
     status, err = said(run("bench", "cold", "duoble", folder=service))
     assert (status, err.splitlines()[1]) == (2, "hint: did you mean 'double'? it has double, echo")
+
+
+WARM = ["front", "invoke", "decode", "tokenize", "picture", "run", "handler", "encode", "respond", "return", "answer"]
+
+
+def test_phases_of_warm_requests_as_figures(service: Path) -> None:
+    status, out, err = run("bench", "warm", "--requests", "3", "--json", folder=service)
+    assert (status, err) == (0, "")
+    figures = json.loads(out)
+    assert (figures["function"], figures["requests"]) == ("double", 3)
+    assert list(figures["phases_ms"]) == WARM
+    assert all(spread["min"] <= spread["median"] <= spread["max"] for spread in figures["phases_ms"].values())
+    assert all(figures["phases_ms"][name]["min"] > 0 for name in WARM if name not in ("tokenize", "picture"))
+    assert sum(figures["one_ms"].values()) == pytest.approx(figures["total_ms"]["median"], abs=0.001)
+    assert list(figures["cpu_ms"]) == ["client", "server", "function"]
+    assert all(ms > 0 for ms in figures["cpu_ms"].values())
+
+
+def test_phases_of_warm_requests_as_a_table(service: Path) -> None:
+    command = ["bench", "warm", "double", "--requests", "2", "--data", '{"number": 1}', "--dir", service]
+    status, out, err = run(*command)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "Warm requests of double in ms: 2, one after the other"
+    assert [line[2:13].strip() for line in lines[3:15]] == [*WARM, "total"]
+    assert lines[16].startswith("  processor time of one, the first ones included: client ")
+
+
+def test_a_warm_request_that_is_refused(service: Path) -> None:
+    status, out, err = run("bench", "warm", "double", "--data", '{"number": "x"}', "--dir", service)
+    assert (status, out) == (1, "")
+    assert "400: " in err
+    assert "expected float, got str" in err

@@ -40,3 +40,9 @@ def test_what_was_noted_is_written_once(tmp_path: Path) -> None:
 
 def test_without_the_variable_nothing_is_written(tmp_path: Path) -> None:
     assert run(tmp_path) == []
+
+
+def test_times_that_the_launcher_gives(tmp_path: Path) -> None:
+    run(tmp_path, PILOTLIGHT_TRACE="trace.json", PILOTLIGHT_TRACE_FORK="3 5")
+    marks = json.loads((tmp_path / "trace.json").read_bytes())["marks"]
+    assert (marks["forked"], marks["executed"]) == (3, 5)

@@ -1,4 +1,4 @@
-"""`pilotlight bench`: measurements of functions. `cold` takes cold starts apart; `load` and `compare` are elsewhere."""
+"""`pilotlight bench`: measurements of functions. `cold` takes cold starts apart; the others have their own modules."""
 
 import contextlib
 import json
@@ -15,15 +15,16 @@ import uvloop
 from pilotlight import project
 from pilotlight.cli import models, output
 from pilotlight.cli.compare import compare
-from pilotlight.cli.invoke import complete, failure, find, read_event
+from pilotlight.cli.invoke import complete, failure, read_event
 from pilotlight.cli.load import load
-from pilotlight.errors import FunctionError, UsageError
+from pilotlight.cli.warm import chosen, warm_command
+from pilotlight.errors import FunctionError
 from pilotlight.local.pool import Pool
 from pilotlight.local.server import machine_memory
 from pilotlight.measure import cold, page_cache
 from pilotlight.measure.cold import Start
 from pilotlight.measure.page_cache import Dropped
-from pilotlight.project import Function, Project
+from pilotlight.project import Function
 from pilotlight.values import Call, Invoke, Result
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
     )
 )
 def bench() -> None:
-    """Measure functions: their cold starts, and how many requests they answer."""
+    """Measure functions: their cold starts, their warm requests, and how many they answer."""
 
 
 bench.add_command(load)
 bench.add_command(compare)
+bench.add_command(warm_command)
 
 
 @bench.command(
@@ -72,28 +74,18 @@ def cold_command(
     Each run starts an execution environment as `serve` does, sends it one event and stops it. One more run goes first
     and is not counted. Without --event and --data the event is events/FUNCTION.json, else {}.
 
-    The phases are `process`, until the first of Pilotlight's code runs; `imports` of Pilotlight and the function, less
-    what follows; `library`, ONNX Runtime and its environment; `weights`, the sessions of models; `tokenizer`; `first
-    run`, that of each session; `rest`, the Runtime API and the handler's own work.
+    The phases are `fork`, until there is a process; `isolation`; `python`, until the first of Pilotlight's code runs;
+    `imports` of Pilotlight and the function, less what follows; `library`, ONNX Runtime and its environment; `weights`,
+    the sessions of models; `tokenizer`; `Pillow`; `runtime api`, from there to the event, and from the answer to who
+    asked; `first run`, that of each session; `handler`, its own work.
     """
-    function = models.ready(_function(project.load(folder), name))
+    function = models.ready(chosen(project.load(folder), name))
     call = Call(function.key, read_event(function, event, data))
     starts, dropped = uvloop.run(_measure(function, call, runs, drop_cache, hidden=as_json))
     if as_json:
         output.record(function=function.name, runs=runs, **_figures(starts, dropped))
     else:
         _show(function, starts, dropped)
-
-
-def _function(service: Project, name: str | None) -> Function:
-    if name is None and len(service.functions) > 1:
-        known = ", ".join(each.name for each in service.functions)
-        raise UsageError(f"{service.root} has several functions", f"name one of {known}")
-    function = find(service, name if name is not None else service.functions[0].name)
-    if function.runtime != "pilotlight":
-        reason = f"it runs under {function.runtime}, which does not say how far it is"
-        raise UsageError(f"measuring cold starts of {function.name}: {reason}", 'set runtime = "pilotlight" for it')
-    return function
 
 
 async def _measure(
@@ -176,11 +168,17 @@ def _figures(starts: Sequence[Start], dropped: Dropped | None) -> dict[str, obje
     return {
         "phases_ms": {name: _spread([each.phases[name] for each in starts]) for name in cold.PHASES},
         "total_ms": _spread([each.total for each in starts]),
+        "one_ms": middle(starts).phases,
         "modules": starts[-1].modules,
         "rss_mb": round(median(each.memory.rss for each in starts), 1),
         "pss_mb": round(median(each.memory.pss for each in starts), 1),
         "dropped": dropped._asdict() if dropped else None,
     }
+
+
+def middle(starts: Sequence[Start]) -> Start:
+    """The one whose total is the median: its phases add up to it, as medians of phases would not."""
+    return sorted(starts, key=lambda each: each.total)[len(starts) // 2]
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
@@ -190,7 +188,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 def _show(function: Function, starts: Sequence[Start], dropped: Dropped | None) -> None:
     cache = "the page cache without its files" if dropped else "the page cache warm"
     output.line(f"Cold starts of {function.name} in ms: {len(starts)} x a fresh environment, {cache}\n")
-    output.line(f"  {'':10} {'median':>8} {'min':>8} {'max':>8}")
+    output.line(f"  {'':11} {'median':>8} {'min':>8} {'max':>8}")
     for phase in cold.PHASES:
         output.line(_row(phase, [each.phases[phase] for each in starts]))
     output.line(_row("total", [each.total for each in starts]))
@@ -203,4 +201,4 @@ def _show(function: Function, starts: Sequence[Start], dropped: Dropped | None) 
 
 
 def _row(name: str, values: Sequence[float]) -> str:
-    return f"  {name:10} {median(values):8.1f} {min(values):8.1f} {max(values):8.1f}"
+    return f"  {name:11} {median(values):8.1f} {min(values):8.1f} {max(values):8.1f}"

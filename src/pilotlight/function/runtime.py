@@ -176,11 +176,10 @@ def run(handler: Handler) -> NoReturn:
         api, handler = _recorded(address, handler) if RECORDS in os.environ else (RuntimeApi(address), handler)
         if any(name in os.environ for name in TOLD):
             api = _telling(api)
+        if trace.is_on():
+            api, handler = _traced(api, handler)
         while True:
             serve_one(api, handler)
-            if trace.is_on():
-                api.flush()
-                trace.write()
     except ConnectionError:
         sys.exit(0)  # Lambda is gone, and this environment with it
 
@@ -205,6 +204,14 @@ def _telling(api: RuntimeApi) -> RuntimeApi | TellingApi:
         return api
     is_restored = os.environ.get(INITIALIZATION) == "snap-start"  # its init was another process's, long ago
     return TellingApi(api, told) if is_restored else TellingApi(api, told, *trace.init())
+
+
+def _traced(api: RuntimeApi | TellingApi, handler: Handler) -> tuple[Any, Handler]:
+    from pilotlight.function.trace_invocations import TracedApi
+
+    trace.mark("ready")
+    traced = TracedApi(api)
+    return traced, traced.watch(handler)
 
 
 class _Watcher:

@@ -118,12 +118,9 @@ class Session:
         engine = self._live()
         views = self._fitting(feeds)
         wanted = self.outputs if outputs is None else self._named(outputs)
-        if self._has_run:
+        with span("run" if self._has_run else "first run"):  # which allocates what later runs use again
             results = engine.run(views, wanted)
-        else:
-            with span("first run"):  # it allocates what later runs use again
-                results = engine.run(views, wanted)
-            self._has_run = True
+        self._has_run = True
         return {info.name: result for info, result in zip(wanted, results, strict=True)}
 
     def close(self) -> None:

@@ -65,7 +65,8 @@ class TextModel:
         """The tokens of `text`. Raises `InputError`, which names `field`, when nothing in it can be read."""
         if not text.strip():
             raise InputError((field, "must not be empty"))
-        encoding = self.tokenizer.encode(well_formed(field, text, most))
+        with span("tokenize"):
+            encoding = self.tokenizer.encode(well_formed(field, text, most))
         if not encoding.ids:
             raise InputError((field, "holds no character that the model can read"))
         return encoding

@@ -1,7 +1,8 @@
-"""Where the time of a cold start goes: spans of time, written to the file that PILOTLIGHT_TRACE names.
+"""Where the time of a cold start, or of warm requests, goes: moments and spans of time, written to the file that
+PILOTLIGHT_TRACE names.
 
-`pilotlight bench cold` sets that variable and reads the file. Where it is not set, nothing is kept and nothing written.
-Times are those of CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share.
+`pilotlight bench cold` and `bench warm` set that variable and read the file. Where it is not set, nothing is kept and
+nothing written. Times are those of CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share.
 """
 
 import os
@@ -9,10 +10,14 @@ import sys
 from time import monotonic_ns, time_ns
 
 VARIABLE = "PILOTLIGHT_TRACE"
+INVOCATIONS = "PILOTLIGHT_TRACE_INVOCATIONS"  # after how many of them the file is written; 1 without it
+FORK = "PILOTLIGHT_TRACE_FORK"  # when the process was forked and when it was executed, where the launcher says so
 
 _file = os.environ.get(VARIABLE, "")
+_left = int(os.environ.get(INVOCATIONS, "1"))
 _spans: list[tuple[str, int, int]] = []
 _marks = {"started": monotonic_ns()}  # the package imports this module before any other
+_marks.update(zip(("forked", "executed"), map(int, os.environ.pop(FORK, "").split()), strict=False))
 
 
 class span:
@@ -28,12 +33,17 @@ class span:
 
     def __exit__(self, *_: object) -> None:
         if _file:
-            _spans.append((self._name, self._began, monotonic_ns()))
+            note(self._name, self._began, monotonic_ns())
 
 
-def mark(name: str) -> None:
-    """Note a moment."""
-    _marks[name] = monotonic_ns()
+def note(name: str, began: int, ended: int) -> None:
+    """Note a span of time."""
+    _spans.append((name, began, ended))
+
+
+def mark(name: str, at: int | None = None) -> None:
+    """Note a moment, or another number of nanoseconds."""
+    _marks[name] = monotonic_ns() if at is None else at
 
 
 def init() -> tuple[int, int]:
@@ -48,8 +58,15 @@ def is_on() -> bool:
     return bool(_file)
 
 
+def is_due() -> bool:
+    """Called after each invocation: whether it is time to `write`."""
+    global _left
+    _left -= 1
+    return bool(_file) and _left <= 0
+
+
 def write() -> None:
-    """Write all that was noted, the first time that this is called: when the first answer has been posted.
+    """Write all that was noted, the first time that this is called: when the last answer has been posted.
 
     The file is a JSON object: `marks`, `spans` ([name, began, ended]), the process's `pid`, the number of `modules` and
     the `files` that these were loaded from. It is there whole or not at all.

@@ -19,10 +19,12 @@ import select
 import signal
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from pilotlight.function import trace
 from pilotlight.local import isolation, offspring
 
 if TYPE_CHECKING:
@@ -309,13 +311,14 @@ class _Launcher:
 
     def _become(self, is_probe: bool, order: Order, tell: int) -> None:
         """Be what was ordered, or tell why not and exit. Returns in a fork that goes on with the function."""
+        forked = time.monotonic_ns()
         try:
             self._isolate(order)
             if is_probe:
                 os.write(tell, json.dumps({"answer": _best_level(order.plan)}).encode())
                 os._exit(0)
             if order.command:
-                _execute(order)
+                _execute(order, forked)
             if not self._has_function:
                 raise OSError(errno.EINVAL, "no command to execute")
             self._let_go(tell)
@@ -350,10 +353,13 @@ def _fork() -> int:
         return os.fork()
 
 
-def _execute(order: Order) -> NoReturn:
+def _execute(order: Order, forked: int) -> NoReturn:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a program would inherit that
         signal.signal(number, signal.SIG_DFL)
-    os.execvpe(order.command[0], order.command, order.variables)
+    variables = order.variables
+    if trace.VARIABLE in variables:
+        variables = {**variables, trace.FORK: f"{forked} {time.monotonic_ns()}"}
+    os.execvpe(order.command[0], order.command, variables)
 
 
 def _failure(error: Exception) -> dict[str, object]:
