@@ -168,17 +168,12 @@ def _figures(starts: Sequence[Start], dropped: Dropped | None) -> dict[str, obje
     return {
         "phases_ms": {name: _spread([each.phases[name] for each in starts]) for name in cold.PHASES},
         "total_ms": _spread([each.total for each in starts]),
-        "one_ms": middle(starts).phases,
+        "quickest_ms": min(starts, key=lambda each: each.total).phases,
         "modules": starts[-1].modules,
         "rss_mb": round(median(each.memory.rss for each in starts), 1),
         "pss_mb": round(median(each.memory.pss for each in starts), 1),
         "dropped": dropped._asdict() if dropped else None,
     }
-
-
-def middle(starts: Sequence[Start]) -> Start:
-    """The one whose total is the median: its phases add up to it, as medians of phases would not."""
-    return sorted(starts, key=lambda each: each.total)[len(starts) // 2]
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

@@ -18,6 +18,7 @@ from pilotlight.function.runtime_client import Event, RuntimeApi
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from pilotlight.function.runtime import Handler
@@ -40,6 +41,19 @@ class TracedApi:
         self._note("encode")
         self._api.respond(request_id, payload)
         self._note("respond")
+        self._end()
+
+    def end_stream(self, error: Mapping[str, object] | None = None) -> None:
+        self._note("handler")  # which has made the answer until now
+        self._api.end_stream(error)
+        self._note("respond")
+        self._end()
+
+    def fail(self, request_id: str, error: Mapping[str, object]) -> None:
+        self._api.fail(request_id, error)
+        self._end()
+
+    def _end(self) -> None:
         self._cpu = self._cpu or process_time_ns()
         if trace.is_due():
             self._api.flush()
