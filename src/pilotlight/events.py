@@ -160,10 +160,11 @@ def _from_v1(event: Mapping[str, object]) -> Request:
         # a REST API leaves path parameters as they were sent [recorded], an HTTP API (whose events say "1.0") decodes
         _path_parameters(event, sent=event.get("version") != "1.0"),
         _string(context, "stage", DEFAULT),
-        source_ip=_string(_mapping(context, "identity"), "sourceIp", "127.0.0.1"),
-        time=_seconds(context.get("requestTimeEpoch")),
-        protocol=_string(context, "protocol", "HTTP/1.1"),
-        **_origin(context),
+        _string(context, "requestId", ""),
+        _string(_mapping(context, "identity"), "sourceIp", "127.0.0.1"),
+        _seconds(context.get("requestTimeEpoch")),
+        _string(context, "protocol", "HTTP/1.1"),
+        *_origin(context),
     )
 
 
@@ -184,16 +185,19 @@ def _from_v2(event: Mapping[str, object]) -> Request:
         _string(event, "routeKey", DEFAULT),
         _path_parameters(event, sent=False),
         stage,
-        source_ip=_string(http, "sourceIp", "127.0.0.1"),
-        time=_seconds(context.get("timeEpoch")),
-        protocol=_string(http, "protocol", "HTTP/1.1"),
-        **_origin(context),
+        _string(context, "requestId", ""),
+        _string(http, "sourceIp", "127.0.0.1"),
+        _seconds(context.get("timeEpoch")),
+        _string(http, "protocol", "HTTP/1.1"),
+        *_origin(context),
     )
 
 
-def _origin(context: Mapping[str, object]) -> dict[str, str]:
-    fields = {"request_id": "requestId", "domain": "domainName", "account": "accountId", "api": "apiId"}
-    return {field: value for field, name in fields.items() if isinstance(value := context.get(name), str)}
+def _origin(context: Mapping[str, object]) -> tuple[str, str, str]:
+    """Domain, account and API."""
+    names = ("domainName", "localhost"), ("accountId", "000000000000"), ("apiId", "local")
+    domain, account, api = [_string(context, name, default) for name, default in names]
+    return domain, account, api
 
 
 def _pairs(event: Mapping[str, object], single: str, multi: str = "") -> list[tuple[str, str]]:

@@ -57,10 +57,12 @@ else:
             return cls(*values)
 
         def _replace(self, **named):
-            values = self._asdict()
-            if unknown := named.keys() - values.keys():
-                raise ValueError(f"{type(self).__name__} has no field {min(unknown)!r}")
-            return tuple.__new__(type(self), (values | named).values())
+            values, fields = [*self], self._fields
+            for name, value in named.items():
+                if name not in fields:
+                    raise ValueError(f"{type(self).__name__} has no field {name!r}")
+                values[fields.index(name)] = value
+            return tuple.__new__(type(self), values)
 
         def _asdict(self):
             return dict(zip(self._fields, self, strict=True))
