@@ -139,7 +139,7 @@ def main() -> None:
     lines = [
         "# One cold start and one warm request of each example",
         "",
-        f"The quickest of {options.runs} cold starts and of {options.requests} warm requests, which others on the machine"
+        f"The quickest of {options.runs} cold starts and {options.requests} warm requests, which others on the machine"
         " have disturbed least. Cold: from asking for an environment to its answer, page cache warm. Warm: from a "
         "client's request over HTTP to its answer, one after the other. `pilotlight bench cold --help` and `bench warm "
         "--help` say what each phase is.",
