@@ -163,7 +163,7 @@ assert answer["statusCode"] == 200, answer
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
-STANDARD = {"binascii", "encodings", "itertools", "types"}
+STANDARD = {"binascii", "encodings", "gc", "itertools", "types"}
 WITH_C = {"ctypes", "math", "struct"}
 PLAIN = {  # what is no slow import by itself, for functions that say so
     *("array", "collections", "contextlib", "copyreg", "enum", "errno", "functools", "genericpath", "io", "json"),

@@ -261,9 +261,7 @@ def _without_stage(path: str, stage: str) -> str:
 
 
 def _seconds(milliseconds: object) -> float:
-    if isinstance(milliseconds, int | float) and 0 <= milliseconds < 2**53:
-        return milliseconds / 1000
-    return 0.0
+    return milliseconds / 1000 if isinstance(milliseconds, int | float) and 0 <= milliseconds < 2**53 else 0.0
 
 
 def _string(fields: Mapping[str, object], name: str, default: str) -> str:
@@ -386,9 +384,7 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     pairs = list(pairs)
     single = dict(pairs)
-    if len(single) == len(pairs):
-        return single
-    return {name: ",".join(values) for name, values in grouped(pairs).items()}
+    return single if len(single) == len(pairs) else {name: ",".join(each) for name, each in grouped(pairs).items()}
 
 
 if not TYPE_CHECKING:  # or mypy would believe that every name exists
