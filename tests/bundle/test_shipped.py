@@ -24,6 +24,7 @@ def test_it_is_what_functions_import_and_nothing_else() -> None:
         "pilotlight/errors.py",
         "pilotlight/events.py",
         "pilotlight/limits.py",
+        "pilotlight/tuples.py",
         "pilotlight/values.py",
     }
     assert {"pilotlight/function/__init__.py", "pilotlight/function/runtime.py"} <= paths
