@@ -131,7 +131,7 @@ def main() -> None:
     lines = [
         "# Builds",
         "",
-        f"{machine.describe()}. `benchmarks/build.py`, {options.runs} runs, medians; {record['target']}.",
+        f"{options.runs} runs, medians; {record['target']}.",
         f"Not run: {', '.join(not_run) or 'no check'}.",
         "",
         "| package | unpacked | zipped |",
@@ -157,7 +157,7 @@ def main() -> None:
         "",
         f"Two folders, two caches: zips have {same(artifact['digest'], twin['digest'])}, images {same(*images)}.",
     ]
-    machine.write("build", lines)
+    machine.write("build", lines, ("uv", "onnxruntime", "torch", "transformers"))
 
 
 if __name__ == "__main__":

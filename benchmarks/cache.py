@@ -210,9 +210,6 @@ def write(
         machine.row("imports `fetch` and finds the model there, of its time that part alone", there),
         "",
         f"Fetching takes {ratio:.2f} times what reading takes.",
-        "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/cache.py --environments {count} --size {size} "
-        f"--rounds {options.rounds}`.",
     ]
     machine.write("cache", lines)
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import IO, Any, NamedTuple
@@ -136,8 +135,7 @@ def measure(runs: int, warm: int, folder: Path) -> Measured:
 
 
 def table(sides: Measured) -> list[str]:
-    ours, torch = f"Pilotlight, onnxruntime {version('onnxruntime')}", f"torch {version('torch')}"
-    names = f"{ours}, int8", f"{ours}, float32", f"{torch}, float32"
+    names = "Pilotlight, int8", "Pilotlight, float32", "torch, float32"
     rows = [
         machine.row(f"{name}, {kind}", getattr(side, kind))
         for kind in ("cold", "warm")
@@ -162,8 +160,6 @@ def table(sides: Measured) -> list[str]:
         f"processes, {len(sides.int8.warm)} of each. float32 says the same words as torch; in int8 {same} of the "
         f"{WORDS} words are the same, one by one. int8 is what `python -m train.convert --pictures` makes: encoder "
         "static, calibrated on 16 pictures, decoder dynamic.",
-        "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/captioning.py --runs {len(sides.int8.cold)}`.",
     ]
 
 
@@ -177,7 +173,8 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=10, help="further answers of each process (default 10)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        machine.write("captioning", table(measure(options.runs, options.warm, Path(folder))))
+        lines = table(measure(options.runs, options.warm, Path(folder)))
+    machine.write("captioning", lines, ("onnxruntime", "torch"))
 
 
 if __name__ == "__main__":

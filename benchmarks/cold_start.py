@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import machine
@@ -89,13 +88,11 @@ def main() -> None:
         machine.row("`python -c pass`, for comparison", times["bare"]),
         machine.row("Pilotlight's loop, a plain handler", times["echo"]),
         machine.row("Pilotlight's loop, an `@endpoint`", times["typed"]),
-        machine.row(f"awslambdaric {version('awslambdaric')}, a plain handler", times["awslambdaric"]),
+        machine.row("awslambdaric, a plain handler", times["awslambdaric"]),
         "",
         f"{options.runs} fresh environments of each, in turn, page cache warm.",
-        "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/cold_start.py --runs {options.runs}`.",
     ]
-    machine.write("cold_start", lines)
+    machine.write("cold_start", lines, ("awslambdaric",))
 
 
 if __name__ == "__main__":

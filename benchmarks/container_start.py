@@ -144,9 +144,9 @@ def report(container: list[Times], server: list[Times]) -> None:
         [
             "# A packaged service in a container",
             "",
-            f"`python benchmarks/container_start.py --runs {len(container)}`, {machine.describe()}. The",
-            "question-answering service's image, read-only, as another user, through AWS's runtime interface emulator,",
-            "with CPython 3.13; `pilotlight serve` with this machine's Python. In turn, with a warm page cache.",
+            f"{len(container)} of each. The question-answering service's image, read-only, as another user, through AWS's",
+            "runtime interface emulator, with CPython 3.13; `pilotlight serve` with this machine's Python. In turn, with a",
+            "warm page cache.",
             "",
             "| milliseconds | median | least | most |",
             "|---|---|---|---|",
@@ -155,6 +155,7 @@ def report(container: list[Times], server: list[Times]) -> None:
             machine.row("a warm answer in the container", [each.warm for each in container]),
             machine.row("a warm answer of the server", [each.warm for each in server]),
         ],
+        ("onnxruntime",),
     )
 
 

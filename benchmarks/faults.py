@@ -131,7 +131,7 @@ def plots(server: Server, found: Sequence[Findings]) -> dict[str, str]:
     return {**made, "faults_kills.svg": faults_plot.plot("Answers a second, 20 kills a second", rates)}
 
 
-def report(found: Sequence[Findings], seconds: float, arguments: Sequence[str]) -> list[str]:
+def report(found: Sequence[Findings], seconds: float) -> list[str]:
     broken = [f"- {each.name}: {what}" for each in found for what in each.broken + each.late]
     kept = sum(each.kept for each in found)
     lines = ["# A server under faults", "", f"{kept} promises kept, {len(broken)} broken, in {seconds:.0f} s.", *broken]
@@ -140,8 +140,7 @@ def report(found: Sequence[Findings], seconds: float, arguments: Sequence[str]) 
     for each in found:
         lines += ["", f"## {each.name[0].upper()}{each.name[1:]}", "", "| | |", "|---|---|"]
         lines += [f"| {what} | {figure} |".replace("\n", " ") for what, figure in each.figures]
-    command = " ".join(["python benchmarks/faults.py", *arguments])
-    return [*lines, "", f"Machine: {machine.describe()}. Command: `{command}`."]
+    return lines
 
 
 def main() -> None:
@@ -159,13 +158,13 @@ def main() -> None:
             found += [judge_memory(server), uvloop.run(end(server))]
         finally:
             server.sweep()
-        lines = report(found, time.monotonic() - began, sys.argv[1:])
+        lines = report(found, time.monotonic() - began)
     if options.quick or options.only != list(PHASES):
         print("\n".join(lines))
     else:
         for name, text in plots(server, found).items():
             (machine.RESULTS / name).write_text(text, encoding="utf-8")
-        machine.write("faults", lines)
+        machine.write("faults", lines, ("uvloop", "httptools"))
     broken = [each.name for each in found if each.broken or each.late]
     if broken:
         sys.exit(f"promises were broken: {'; '.join(broken)}")

@@ -214,11 +214,7 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="fork-server-"))
     lines = uvloop.run(measure(options.runs, work))
-    lines += [
-        "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/fork_server.py --runs {options.runs}`.",
-    ]
-    machine.write("fork_server", lines)
+    machine.write("fork_server", lines, ("onnxruntime",))
     if not options.work:
         shutil.rmtree(work)
 

@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -50,9 +49,9 @@ SERVICE = HERE.parent / "examples" / "sentences"
 EVENT = (SERVICE / "events" / "kim_cnn.json").read_bytes()
 MODEL = "models/kim_cnn_static"
 SIDES = {
-    "kim_cnn": f"Pilotlight, ONNX Runtime's C library, {version('onnxruntime')}",
-    "of_onnxruntime": f"boto3 {version('boto3')}, numpy {version('numpy')}, ONNX Runtime's Python module",
-    "of_torch": f"boto3 {version('boto3')}, torch {version('torch')}",
+    "kim_cnn": "Pilotlight, ONNX Runtime's C library",
+    "of_onnxruntime": "boto3, numpy, ONNX Runtime's Python module",
+    "of_torch": "boto3, torch",
 }
 
 
@@ -143,8 +142,6 @@ def table(times: dict[str, list[float]], furthest: float, words: int) -> list[st
         "",
         f"{runs} environments of each, in turn, by the same runtime loop, page cache warm. The same sentence, logits "
         f"at most {furthest:.1e} apart. The table is dynalite 4.0.0 on the same machine, with {words:,} words.",
-        "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/kim_cnn_table.py --runs {runs}`.",
     ]
 
 
@@ -157,7 +154,8 @@ def main() -> None:
         os.environ.update({**ENVIRON, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL_DYNAMODB": url})
         words = fill(url, Path(name) / "vectors.txt")
         functions = make_service(Path(name) / "service")
-        machine.write("kim_cnn_table", table(*measure(functions, options.runs), words))
+        lines = table(*measure(functions, options.runs), words)
+    machine.write("kim_cnn_table", lines, ("onnxruntime", "boto3", "numpy", "torch"))
 
 
 if __name__ == "__main__":

@@ -66,9 +66,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", type=int, default=15)
     options = parser.parse_args()
-    command = f"`python benchmarks/pictures.py --count {options.count} --seed {options.seed} --runs {options.runs}`"
-    lines = ["# Pictures", "", f"{machine.describe()}. {command}", ""]
-    machine.write("pictures", [*lines, *hostile(options.count, options.seed), "", *shares(options.runs)])
+    lines = ["# Pictures", "", *hostile(options.count, options.seed), "", *shares(options.runs)]
+    machine.write("pictures", lines, ("pillow", "onnxruntime"))
 
 
 # hostile pictures

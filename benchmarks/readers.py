@@ -316,10 +316,8 @@ def main() -> None:
         "",
         *table,
         *disk(every),
-        "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/readers.py --runs {options.runs}`.",
     ]
-    machine.write("readers", lines)
+    machine.write("readers", lines, ("onnxruntime",))
     if not options.work:
         shutil.rmtree(work)
 

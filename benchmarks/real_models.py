@@ -32,14 +32,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
-    lines = ["# Models of others", "", f"`python benchmarks/real_models.py` on {machine.describe()}.", ""]
+    lines = ["# Models of others", ""]
     lines += ["| model | photograph | first label | score |", "|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         for name, size in SIZES.items():
             made = model_folder(Path(folder) / name, data / "tflite", name, size)
             lines += [f"| {name} | {photograph} | {said} |" for photograph, said in answers(made, data / "tflite")]
     lines += ["", golden(data / "onnx/test/mnist")]
-    machine.write("real_models", lines)
+    machine.write("real_models", lines, ("ai-edge-litert", "onnxruntime", "pillow"))
 
 
 def model_folder(folder: Path, data: Path, name: str, size: int) -> Path:

@@ -391,10 +391,6 @@ def report(
         "while requests come), so that all that it had not stored is left in its file. Records of others are those of "
         "requests whose environment was killed after the record was written and before the answer was out, or whose "
         "server was. A request has a record if that says the right answer to it.",
-        "",
-        f"Machine: {machine.describe()}, load average {options.load:.1f} before the run. Command: `python "
-        f"benchmarks/records.py --rounds {options.rounds} --seconds {options.seconds:g} --requests {options.requests} "
-        f"--seed {options.seed}`.",
     )
 
 
@@ -407,7 +403,6 @@ def main() -> None:
     options = parser.parse_args()
     if not shutil.which("wrk") or not DYNALITE.exists():
         sys.exit("wrk and dynalite are needed: `apt install wrk`, `npm ci` in tests/dynalite")
-    options.load = os.getloadavg()[0]
     remote = '[tables.records]\nstore = "dynamodb"\n'
     ric = '[functions.hello]\nruntime = "awslambdaric"\n'
     with tempfile.TemporaryDirectory() as folder:

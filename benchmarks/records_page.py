@@ -170,9 +170,6 @@ def main() -> None:
         [
             "# The view Records over many records",
             "",
-            f"{machine.describe()}. Written by",
-            f"`python benchmarks/records_page.py --records {options.records} --rounds {options.rounds}`.",
-            "",
             f"{options.records:,} records of {DAYS} days in a table in SQLite of {size:.0f} MB. Each question is a",
             "request over HTTP, as the page sends it.",
             "",

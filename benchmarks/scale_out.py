@@ -94,9 +94,6 @@ def main() -> None:
         "",
         f"{options.rounds} rounds: every request got its own answer, and the function ran exactly once for each. "
         f"Environments that answered: {min(environments)} to {max(environments)}.",
-        "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/scale_out.py --requests {options.requests} "
-        f"--rounds {options.rounds}`.",
     ]
     machine.write("scale_out", lines)
 

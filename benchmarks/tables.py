@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -199,17 +198,15 @@ def main() -> None:
         [
             "# A DynamoDB table by Pilotlight's client and by boto3",
             "",
-            f"{machine.describe()}, boto3 {version('boto3')}, dynalite 4.0.0 on the same machine. Written by",
-            f"`python benchmarks/tables.py --items {options.items} --rounds {options.rounds} --runs {options.runs}`.",
-            "",
             f"{options.items:,} vectors of {DIMENSIONS} half floats, {options.rounds} rounds in turn. boto3 writes by",
-            "`batch_writer` and reads by `batch_get_item` of 100 keys. dynalite does one request after another, and",
-            "takes the most of the time on both sides.",
+            "`batch_writer` and reads by `batch_get_item` of 100 keys. The store is dynalite 4.0.0 on the same machine: it",
+            "does one request after another, and takes the most of the time on both sides.",
             "",
             *compared,
             "",
             *starts,
         ],
+        ("boto3",),
     )
 
 

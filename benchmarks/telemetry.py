@@ -1,9 +1,9 @@
 """What tracing adds to a cold start: our spans beside OpenTelemetry's SDK with its OTLP exporter.
 
-    python benchmarks/telemetry.py --sdk VENV/bin/python
+    python benchmarks/telemetry.py [--rounds 15]
 
-VENV has opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http. Fresh processes, in turn; what is told is the
-time of a whole process that imports and ends.
+opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http are installed at first use, as their lock file in
+`benchmarks/peers` says. Fresh processes, in turn; what is told is the time of a whole process that imports and ends.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import machine
+from peers.servers import locked, virtual_environment
 
 SOURCES = Path(__file__).parents[1] / "src"
 OURS = "import pilotlight.function.runtime"
@@ -41,21 +42,20 @@ def seconds(python: str, source: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sdk", default=sys.executable, help="a Python that has OpenTelemetry's SDK")
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
+    python = str(virtual_environment("opentelemetry") / "bin" / "python")
     measured: dict[str, list[float]] = {name: [] for name in CASES}
     for number in range(arguments.rounds + 1):
         for name, source in CASES.items():
-            taken = seconds(arguments.sdk, source)
+            taken = seconds(python, source)
             if number:  # the first compiles
                 measured[name].append(taken)
     head = ["| process that imports | ms | least | most |", "|---|---|---|---|"]
     rows = [machine.row(name, taken) for name, taken in measured.items()]
-    load = f"{os.getloadavg()[0]:.1f}"
-    about = f"{machine.describe()}; load average {load}; {arguments.rounds} fresh processes of each, in turn. "
-    command = "`python benchmarks/telemetry.py --sdk VENV/bin/python`"
-    machine.write("telemetry", ["# What tracing adds to a cold start", "", f"{about}{command}", "", *head, *rows])
+    about = f"{arguments.rounds} fresh processes of each, in turn."
+    lines = ["# What tracing adds to a cold start", "", about, "", *head, *rows]
+    machine.write("telemetry", lines, [locked("opentelemetry-sdk", "opentelemetry")])
 
 
 if __name__ == "__main__":

@@ -103,10 +103,8 @@ def main() -> None:
         "",
         f"A whole call of a warm function with its saved event, {options.runs} processes of {options.warm} calls each, "
         f"in turn, {len(os.sched_getaffinity(0))} threads in the pool.",
-        "",
-        f"Machine: {machine.describe()}. Command: `{' '.join(['python', 'benchmarks/threads.py', *sys.argv[1:3]])}`.",
     ]
-    machine.write("threads", lines)
+    machine.write("threads", lines, ("onnxruntime",))
 
 
 if __name__ == "__main__":

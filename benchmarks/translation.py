@@ -2,8 +2,8 @@
 
     python benchmarks/translation.py [--runs 3] [--warm 8]
 
-needs the extras `onnx`, `optimize` and `train`, `pip install ctranslate2`, 3 GB of memory and 1.5 GB of disk. Prints a
-table and writes it to `benchmarks/results/translation.md`. Weights are random, and the same on all sides; the end is
+needs the extras `onnx`, `optimize` and `train`, 3 GB of memory and 1.5 GB of disk; CTranslate2 is installed at first
+use, as its lock file in `benchmarks/peers` says. Prints a table and writes it to `benchmarks/results/translation.md`. Weights are random, and the same on all sides; the end is
 made impossible, so that all say 20 tokens. Each side is timed from text to text, its tokenizer included. The page cache
 is warm.
 """
@@ -14,12 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import machine
+from peers.servers import locked, virtual_environment
 
 from pilotlight.optimize.progress import Progress
 from pilotlight.optimize.sequences import export, folder, ladder, pieces
@@ -88,24 +88,27 @@ def prepare(home: Path) -> dict[str, Path]:
     for name, int8 in (("int8", layers), ("float32", [])):
         found[name] = home / name
         folder.write(export.network(made, int8), settings, made / pieces.FILE, found[name])
+    packages = next((virtual_environment("ctranslate2") / "lib").glob("python*/site-packages"))
+    environ = {**machine.environ(), "PYTHONPATH": str(packages)}  # its converter imports transformers and torch
     for name in ("int8", "float32"):
         found[f"ct2 {name}"] = home / f"ct2-{name}"
         command = [sys.executable, "-m", "ctranslate2.converters.transformers", "--model", str(checkpoint)]
         command += ["--output_dir", str(found[f"ct2 {name}"]), "--quantization", name]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environ)
     return found
 
 
 def sides(found: dict[str, Path], beams: int) -> list[Side]:
     """transformers first."""
     checkpoint, python = str(found["checkpoint"]), sys.executable
+    peer = str(virtual_environment("ctranslate2") / "bin" / "python")
     theirs = [python, str(HERE / "translation_torch.py"), checkpoint, str(beams)]
     return [
-        Side(f"transformers {version('transformers')}, eager, float32", theirs),
+        Side("transformers, eager, float32", theirs),
         *(
             Side(
-                f"CTranslate2 {version('ctranslate2')}, {name}",
-                [python, str(HERE / "translation_ct2.py"), str(found[f"ct2 {name}"]), checkpoint, str(beams)],
+                f"CTranslate2, {name}",
+                [peer, str(HERE / "translation_ct2.py"), str(found[f"ct2 {name}"]), checkpoint, str(beams)],
             )
             for name in ("float32", "int8")
         ),
@@ -171,10 +174,8 @@ def main() -> None:
         "Pilotlight in float32 and transformers say the same text. CTranslate2's search is its own.",
         "",
         f"Folders in MB: {megabytes}.",
-        "",
-        f"Machine: {machine.describe()}. Command: `python benchmarks/translation.py --runs {options.runs}`.",
     ]
-    machine.write("translation", lines)
+    machine.write("translation", lines, ("onnxruntime", "torch", "transformers", locked("ctranslate2")))
 
 
 if __name__ == "__main__":

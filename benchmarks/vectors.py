@@ -337,10 +337,8 @@ def write(
             "| words | MB of the file | seconds | MB of memory at most |",
             "|---|---|---|---|",
             *memory,
-            "",
-            f"Machine: {machine.describe()}. Command: `python benchmarks/vectors.py --runs {runs} --dynamodb` and the "
-            "files that its docstring names.",
         ],
+        ("boto3",),
     )
 
 

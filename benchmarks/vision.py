@@ -71,9 +71,8 @@ def main() -> None:
                     measure(side, is_kept=run > 0)
                 print(f"{name}: {run} of {asked.runs} runs", flush=True)
             parts.append(table(name, sides))
-    command = f"Measured by `python benchmarks/vision.py --runs {asked.runs}` on {machine.describe()}."
     about = f"Medians of {asked.runs} fresh processes of each side in turn, of {WARM} later answers in each."
-    machine.write("vision", ["# Classifiers of pictures", "", command, "", about, "", *parts])
+    machine.write("vision", ["# Classifiers of pictures", "", about, "", *parts], ("onnxruntime", "ai-edge-litert", "torch"))
 
 
 def pictures(folder: Path, count: int = 24) -> Path:

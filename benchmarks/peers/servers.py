@@ -126,18 +126,18 @@ def bentoml() -> Server:
     return Server(command, HERE, environ, targets)
 
 
-def versions() -> str:
+def versions() -> list[str]:
     """Of every peer, as its lock says."""
-    pinned = [locked(name) for name in ("chalice", "litserve", "bentoml", "onnxruntime")]
+    pinned = [*map(locked, ("chalice", "litserve", "bentoml")), locked("onnxruntime", "litserve")]
     packages = json.loads((HERE / "serverless_offline" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     pinned += [f"{name} {packages[f'node_modules/{name}']['version']}" for name in ("serverless", "serverless-offline")]
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    return ", ".join([*pinned, f"Node {node.removeprefix('v')}"])
+    return [*pinned, f"Node {node.removeprefix('v')}"]
 
 
-def locked(package: str) -> str:
-    name = "litserve" if package == "onnxruntime" else package
-    lines = (HERE / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+def locked(package: str, lock: str = "") -> str:
+    """Name and version of what `LOCK.txt` pins; a lock is mostly named as its package."""
+    lines = (HERE / f"{lock or package}.txt").read_text(encoding="utf-8").splitlines()
     [version] = [line.split()[0] for line in lines if line.startswith(f"{package}==")]
     return version.replace("==", " ")
 
