@@ -1,5 +1,6 @@
 PORT ?= 8080
 PYTHON ?= python3
+BENCH ?=
 PIP_FLAGS = --quiet --disable-pip-version-check
 
 .PHONY: serve test test-system check bench docs site lock clean
@@ -19,30 +20,8 @@ check: .venv-dev/installed  ## style and types
 	.venv-dev/bin/ruff check
 	.venv-dev/bin/mypy
 
-bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what benchmarks/results shows
-	.venv-train/bin/python benchmarks/cold_start.py
-	.venv-train/bin/python benchmarks/scale_out.py
-	.venv-train/bin/python benchmarks/kim_cnn.py
-	.venv-train/bin/python benchmarks/kim_cnn_table.py
-	.venv-train/bin/python benchmarks/captioning.py
-	.venv-train/bin/python benchmarks/wordpiece.py
-	.venv-train/bin/python benchmarks/readers.py
-	.venv-train/bin/python benchmarks/vectors.py --dynamodb
-	.venv-train/bin/python benchmarks/fork_server.py
-	.venv-train/bin/python benchmarks/memory_limit.py
-	.venv-train/bin/python benchmarks/tune.py
-	.venv-train/bin/python benchmarks/throughput.py
-	.venv-train/bin/python benchmarks/faults.py
-	.venv-train/bin/python benchmarks/tables.py
-	.venv-train/bin/python benchmarks/pictures.py
-	.venv-train/bin/python benchmarks/vision.py
-	.venv-train/bin/python benchmarks/cache.py
-	.venv-train/bin/python benchmarks/threads.py
-	.venv-train/bin/python benchmarks/playground.py
-	.venv-train/bin/python benchmarks/records_page.py
-	PYTHONPATH=tests .venv-train/bin/python tests/system/stand_in.py
-	.venv-train/bin/python benchmarks/container_start.py
-	.venv-train/bin/python benchmarks/build.py
+bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what benchmarks/results shows, in about an hour
+	.venv-train/bin/python benchmarks/run.py $(BENCH)
 
 docs: .venv-dev/installed  ## write what is generated
 	.venv-dev/bin/python docs/generate.py

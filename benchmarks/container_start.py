@@ -48,6 +48,7 @@ class Times(NamedTuple):
 
 def build(folder: Path, podman: Podman) -> str:
     """The image's id in podman."""
+    stand_in.make(stand_in.NATIVE)
     podman.import_root(stand_in.made(stand_in.NATIVE), "localhost/base")
     podman("push", "--quiet", "localhost/base", f"oci:{folder}/base:latest")
     service = folder / "service"
@@ -144,9 +145,9 @@ def report(container: list[Times], server: list[Times]) -> None:
         [
             "# A packaged service in a container",
             "",
-            f"{len(container)} of each. The question-answering service's image, read-only, as another user, through AWS's",
-            "runtime interface emulator, with CPython 3.13; `pilotlight serve` with this machine's Python. In turn, with a",
-            "warm page cache.",
+            f"{len(container)} of each, in turn, with a warm page cache. The question-answering service's image, read-only,",
+            "as another user, through AWS's runtime interface emulator, with CPython 3.13; `pilotlight serve` with this",
+            "machine's Python.",
             "",
             "| milliseconds | median | least | most |",
             "|---|---|---|---|",

@@ -134,7 +134,14 @@ def plots(server: Server, found: Sequence[Findings]) -> dict[str, str]:
 def report(found: Sequence[Findings], seconds: float) -> list[str]:
     broken = [f"- {each.name}: {what}" for each in found for what in each.broken + each.late]
     kept = sum(each.kept for each in found)
-    lines = ["# A server under faults", "", f"{kept} promises kept, {len(broken)} broken, in {seconds:.0f} s.", *broken]
+    lines = [
+        "# A server under faults",
+        "",
+        f"{kept} promises kept, {len(broken)} broken, in {seconds:.0f} s.",
+        *broken,
+        "",
+    ]
+    lines += machine.targets([("under faults: promises broken, none", str(len(broken)), not broken)])[:-1]
     names = {"memory": "Memory", "kills": "Answers under kills", "descriptors": "Descriptors", "processes": "Processes"}
     lines += [line for name, title in names.items() for line in ("", f"![{title}](faults_{name}.svg)")]
     for each in found:

@@ -17,7 +17,7 @@ from statistics import median
 from pilotlight.measure.machine import describe as describe
 
 ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCHMARKS_RESULTS") or Path(__file__).parent / "results")
 LOAD = "BENCHMARKS_LOAD"  # what `run.py` saw before its first benchmark: later ones see those before them
 
 _LOAD = os.environ.get(LOAD) or f"{os.getloadavg()[0]:.1f}"
@@ -63,7 +63,7 @@ def write(name: str, lines: Iterable[str], libraries: Iterable[str] = ()) -> Non
     One that is elsewhere is given with its version: "name 1.2".
     """
     text = "\n".join([*lines, "", made(libraries)]) + "\n"
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -3,7 +3,8 @@
     python benchmarks/memory_limit.py [--environments 16] [--seconds 6]
 
 Environments stand for what they are to both: processes with 100 MB of anonymous memory and four threads.
-No server runs. Without a group that this machine lets us make, only the watcher without groups is measured.
+No server runs. Without a group that this machine lets us make, only the watcher without groups is measured. Prints a
+table and writes it to `benchmarks/results/memory_limit.md`.
 """
 
 import argparse
@@ -12,7 +13,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from statistics import median
+
+import machine
 
 from pilotlight.local.cgroup import Cgroup
 from pilotlight.local.memory import Watcher, used_once
@@ -65,11 +69,11 @@ def life(number: int) -> tuple[float, float, float]:
     return made - began, joined, time.perf_counter() - ended
 
 
-def lives(rounds: int = 200) -> None:
+def lives(rounds: int = 200) -> Iterator[str]:
     names = ("making", "joining", "removing")
     for name, seconds in zip(names, zip(*(life(number) for number in range(rounds)), strict=True), strict=True):
         ordered = sorted(second * 1000 for second in seconds)
-        print(f"{name} a group: {median(ordered):.2f} ms, one in ten above {ordered[rounds * 9 // 10]:.2f} ms")
+        yield f"| {name} a group | {median(ordered):.2f} ms, one in ten above {ordered[rounds * 9 // 10]:.2f} ms |"
 
 
 async def watching(pids: list[int], groups: list[Cgroup | None], limit: int, seconds: float) -> float:
@@ -99,16 +103,17 @@ async def overshoot(limit: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environments", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=6)
     options = parser.parse_args()
     groups = [Cgroup.make(f"bench-held-{number}", 1024) for number in range(options.environments)]
+    lines = ["# What holding an environment to its memory costs", "", "| | |", "|---|---|"]
     if None not in groups:
-        lives()
+        lines += lives()
     processes = [start(group, HOLD) for group in groups]
     try:
-        measure(processes, groups, options.seconds)
+        lines += measure(processes, groups, options.seconds)
     finally:
         for process in processes:
             process.kill()
@@ -116,24 +121,27 @@ def main() -> None:
         for group in groups:
             if group is not None:
                 asyncio.run(group.close())
-    print("above 256 MB when told:", ", ".join(f"{asyncio.run(overshoot(256)):.0f}" for _ in range(10)), "MB")
+    above = sorted(asyncio.run(overshoot(256)) for _ in range(10))
+    lines.append(f"| above 256 MB when told, of ten: median, most | {median(above):.0f}, {above[-1]:.0f} MB |")
+    machine.write("memory_limit", lines)
 
 
-def measure(processes: list[subprocess.Popen[str]], groups: list[Cgroup | None], seconds: float) -> None:
+def measure(processes: list[subprocess.Popen[str]], groups: list[Cgroup | None], seconds: float) -> Iterator[str]:
     for process in processes:
         assert process.stdout is not None
         process.stdout.readline()
     pids = [process.pid for process in processes]
     began = time.perf_counter()
     size = used_once(pids) / len(pids) / 2**20
-    print(f"asking for shares, {size:.0f} MB: {(time.perf_counter() - began) / len(pids) * 1000:.1f} ms")
+    taken = (time.perf_counter() - began) / len(pids) * 1000
+    yield f"| asking for the shares of one with {size:.0f} MB | {taken:.1f} ms |"
     kinds: dict[str, list[Cgroup | None]] = {"without groups": [None] * len(pids)}
     if None not in groups:
         kinds["with groups"] = groups
     for kind, of_kind in kinds.items():
         for limit in (128, 256, 1024):
             share = asyncio.run(watching(pids, of_kind, limit, seconds))
-            print(f"{len(pids)} watched {kind}, 100 of {limit} MB used: {share:.2f} % of a processor")
+            yield f"| {len(pids)} watched {kind}, 100 of {limit} MB used | {share:.2f} % of a processor |"
 
 
 if __name__ == "__main__":

@@ -164,12 +164,12 @@ def shares(runs: int) -> list[str]:
         "## Reading a picture beside running a model",
         "",
         "Processor time of all threads, median. MobileNetV2-sized reads 224 x 224 (bilinear, crop), Xception-sized "
-        "299 x 299 (nearest). A draft decodes a large JPEG at an eighth to a half of its size. Goal: reading takes "
-        "less than 10 % of a request.",
+        "299 x 299 (nearest). A draft decodes a large JPEG at an eighth to a half of its size.",
         "",
-        "| picture | model | reading, ms | of that decoding, ms | running, ms | share of reading | goal |",
-        "|---|---|---|---|---|---|---|",
+        "| picture | model | reading, ms | of that decoding, ms | running, ms | share of reading |",
+        "|---|---|---|---|---|---|",
     ]
+    goals = []
     sizes = {"12 megapixels": (4_000, 3_000), "256 pixels": (256, 256)}
     with tempfile.TemporaryDirectory() as folder:
         models = pictures_models.made(Path(folder))
@@ -177,11 +177,17 @@ def shares(runs: int) -> list[str]:
             content = photograph(*size)
             for draft in (False, True) if name == "12 megapixels" else (False,):
                 for model, settings in models.items():
-                    rows.append(row(f"{name}{', draft' if draft else ''}", model, content, settings, draft, runs))
-    return rows
+                    title = f"{name}{', draft' if draft else ''}"
+                    line, goal = row(title, model, content, settings, draft, runs)
+                    rows.append(line)
+                    goals.append(goal)
+    return [*rows, "", *machine.targets(goals)]
 
 
-def row(name: str, model: str, content: bytes, made: pictures_models.Made, draft: bool, runs: int) -> str:
+def row(
+    name: str, model: str, content: bytes, made: pictures_models.Made, draft: bool, runs: int
+) -> tuple[str, tuple[str, str, bool]]:
+    """A row of the table, and whether its target is met."""
     loaded = Model(made.file, threads=1)
     pixels = Image(content).pixels(**made.size, draft=draft)
     reading = spent(lambda: Image(content).pixels(**made.size, draft=draft), runs)
@@ -189,8 +195,8 @@ def row(name: str, model: str, content: bytes, made: pictures_models.Made, draft
     running = spent(lambda: loaded.run({"pixels": pixels}), runs)
     shown = f"{decoding * 1000:.1f}" if not draft else ""
     share = reading / (reading + running)
-    goal = "met" if share < 0.1 else "**missed**"
-    return f"| {name} | {model} | {reading * 1000:.1f} | {shown} | {running * 1000:.1f} | {share:.0%} | {goal} |"
+    line = f"| {name} | {model} | {reading * 1000:.1f} | {shown} | {running * 1000:.1f} | {share:.0%} |"
+    return line, (f"{name}, {model}: reading less than 10 % of a request", f"{share:.0%}", share < 0.1)
 
 
 def spent(work: Callable[[], object], runs: int) -> float:

@@ -59,7 +59,8 @@ def lines(runs: int, paints: dict[str, list[float]], there: dict[str, list[float
     return [
         "# The page of pilotlight serve",
         "",
-        f"{runs} first visits a view, Chromium without a graphics card, the server with all examples on the same machine.",
+        f"{runs} first visits a view, Chromium without a graphics card, the server with all examples on the same",
+        "machine.",
         "",
         *("First paint:", "", *head, *(machine.row(view, paints[view]) for view in VIEWS), ""),
         *("Until the view is there, its form or its tables included:", ""),

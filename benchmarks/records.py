@@ -1,6 +1,6 @@
 """What records cost, and that none is lost.
 
-    python benchmarks/records.py [--rounds 12] [--seconds 2] [--requests 3000] [--seed 1]
+    python benchmarks/records.py [--rounds 8] [--seconds 2] [--requests 2000] [--seed 1]
 
 Needs `wrk` on the PATH and dynalite (`npm ci` in tests/dynalite). Two parts, in one run:
 
@@ -346,12 +346,18 @@ def say(text: str) -> None:
 def row(name: str, found: dict[bool, list[Round]]) -> str:
     off, on = found[False], found[True]
     rates = [with_.rate / without.rate for without, with_ in zip(off, on, strict=True)]
-    goal = "met" if median(rates) > 0.95 else "**missed**"
     return (
         f"| {name} | {median(each.rate for each in off):,.0f} | {median(each.rate for each in on):,.0f} "
         f"| **{median(rates):.3f}** ({min(rates):.3f} to {max(rates):.3f}) | {median(each.cpu for each in off):,.0f} "
-        f"| {median(each.cpu for each in on):,.0f} | {goal} |"
+        f"| {median(each.cpu for each in on):,.0f} |"
     )
+
+
+def targets(found: dict[str, dict[bool, list[Round]]]) -> Iterator[tuple[str, str, bool]]:
+    for name, each in found.items():
+        pairs = zip(each[False], each[True], strict=True)
+        cost = 1 - median(with_.rate / without.rate for without, with_ in pairs)
+        yield f"{name}: records cost less than 5 % of throughput", f"{cost:.1%}", cost < 0.05
 
 
 def report(
@@ -364,17 +370,18 @@ def report(
         "with / without, median (least to most)",
         "µs without",
         "with",
-        "below 5 %",
     )
     yield f"| | {' | '.join(columns)} |"
-    yield "|---" * 7 + "|"
+    yield "|---" * 6 + "|"
     yield from (row(name, each) for name, each in found.items())
     yield (
         f"\n{CONNECTIONS} connections, records in SQLite, {options.rounds} rounds of {options.seconds:g} s each. Both "
         "servers are up and asked in turn; wrk shares the processors with them. µs are processor time a request, of a "
-        "server and its environments. Goal: records cost less than 5 % of throughput."
+        "server and its environments."
     )
-    yield from ("", "## Faults", "")
+    yield ""
+    yield from machine.targets(targets(found))
+    yield from ("## Faults", "")
     columns = ("requests", "answered", "environments killed", "store calls, failed", "records before recovery")
     yield f"| | {' | '.join((*columns, 'after', 'lost', 'twice', 'of others'))} |"
     yield "|---" * 10 + "|"
@@ -396,9 +403,9 @@ def report(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--requests", type=int, default=3000)
+    parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if not shutil.which("wrk") or not DYNALITE.exists():

@@ -7,9 +7,7 @@ opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http are installed at fi
 """
 
 import argparse
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
