@@ -121,7 +121,7 @@ def table(names: list[str], data: Path) -> Iterator[str]:
         there = (data / each.data).exists()
         rows = evaluated(each, data) if there else [("", "", f"not run: DIR has no {each.data}")]
         for model, measure, value in rows:
-            yield f"| {model or name} | {each.data} | {measure} | {value} |"
+            yield f"| models/{model or name} | {each.data} | {measure} | {value} |"
 
 
 def main() -> None:

@@ -145,9 +145,9 @@ def report(container: list[Times], server: list[Times]) -> None:
         [
             "# A packaged service in a container",
             "",
-            f"{len(container)} of each, in turn, with a warm page cache. The question-answering service's image, read-only,",
-            "as another user, through AWS's runtime interface emulator, with CPython 3.13; `pilotlight serve` with this",
-            "machine's Python.",
+            f"{len(container)} of each, in turn, with a warm page cache. The question-answering service's image,",
+            "read-only, as another user, through AWS's runtime interface emulator, with CPython 3.13;",
+            "`pilotlight serve` with this machine's Python.",
             "",
             "| milliseconds | median | least | most |",
             "|---|---|---|---|",

@@ -137,8 +137,8 @@ def one(benchmark: Benchmark, options: argparse.Namespace, load: str) -> str:
             left = leftovers(mark)
     if not problem and not options.quick and not written(results(options), benchmark.name, began):
         problem = "it wrote no page"
-    where = f"; see {log.relative_to(machine.ROOT)}" if problem else ""
-    return "; ".join(filter(None, (problem, f"left behind: {', '.join(left)}" if left else ""))) + where
+    problems = [*filter(None, [problem]), *([f"left behind: {', '.join(left)}"] if left else [])]
+    return "; ".join([*problems, f"see {log.relative_to(machine.ROOT)}"]) if problems else ""
 
 
 def command(benchmark: Benchmark, options: argparse.Namespace) -> list[str]:

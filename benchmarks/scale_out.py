@@ -15,8 +15,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+from threading import Thread
+from typing import NamedTuple
 
 import httpx
 import machine
@@ -27,20 +30,31 @@ from pilotlight import endpoint
 
 @endpoint
 def handler(number: int) -> dict[str, int]:
-    with open("ran.log", "a") as log:
-        log.write(f"{number}\\n")
+    print("ran", number)
     return {"number": number, "pid": os.getpid()}
 """
 SETTINGS = "[functions.echo]\nmemory = 128\n"
 
 
-def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
+class Server(NamedTuple):
+    process: "subprocess.Popen[str]"
+    url: str
+    lines: list[str]
+    """What it has written to its log so far."""
+    reader: Thread
+    """Reads them: a full pipe would stop the server."""
+
+
+def start(folder: Path) -> Server:
     command = [sys.executable, "-m", "pilotlight", "serve", str(folder), "--port", "0", "--json", "--no-reload"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=machine.environ())
     assert server.stdout is not None
     listening = json.loads(server.stdout.readline())
     server.stdout.readline()  # the function is described: the one import that is not a request's is over
-    return server, listening["url"]
+    lines: list[str] = []
+    reader = Thread(target=lines.extend, args=(server.stdout,), daemon=True)
+    reader.start()
+    return Server(server, listening["url"], lines, reader)
 
 
 async def ask(url: str, requests: int) -> tuple[list[dict[str, int]], list[float]]:
@@ -56,6 +70,12 @@ async def ask(url: str, requests: int) -> tuple[list[dict[str, int]], list[float
     return [answer for answer, _ in answered], [seconds for _, seconds in answered]
 
 
+def logged(lines: list[str]) -> Iterator[str]:
+    """What the function has printed."""
+    events = map(json.loads, lines)
+    return (event["line"] for event in events if event["event"] == "log")
+
+
 def one_round(requests: int) -> tuple[float, float, int]:
     """Seconds to the middle answer and to the last, and how many environments there were."""
     with tempfile.TemporaryDirectory() as name:
@@ -63,13 +83,14 @@ def one_round(requests: int) -> tuple[float, float, int]:
         (folder / "inference").mkdir()
         (folder / "inference" / "echo.py").write_text(ECHO)
         (folder / "pilotlight.toml").write_text(SETTINGS)
-        server, url = start(folder)
+        server = start(folder)
         try:
-            answers, seconds = asyncio.run(ask(url, requests))
+            answers, seconds = asyncio.run(ask(server.url, requests))
         finally:
-            server.send_signal(signal.SIGINT)
-            server.communicate(timeout=30)
-        ran = Counter(int(line) for line in (folder / "ran.log").read_text().splitlines())
+            server.process.send_signal(signal.SIGINT)
+            server.process.wait(30)
+            server.reader.join(30)
+    ran = Counter(int(line.split()[1]) for line in logged(server.lines) if line.startswith("ran "))
     if [answer["number"] for answer in answers] != list(range(requests)):
         sys.exit("an answer was lost or went to another request")
     if ran != Counter(range(requests)):

@@ -33,8 +33,8 @@ BENCHMARKS = (
     Benchmark("memory_limit", 0.8, "--environments 2 --seconds 1"),
     Benchmark("cache", 1, "--rounds 1 --size 10"),
     Benchmark("profiles", 2),
-    Benchmark("simulate", 2),
-    Benchmark("tune", 3),
+    Benchmark("simulate", 4, "--seconds 5 --rounds 1"),
+    Benchmark("tune", 5, "--runs 2"),
     Benchmark("throughput", 6, "--rounds 1 --seconds 1", needs=("wrk", "npm", "serving")),
     Benchmark("records", 5, "--rounds 1 --seconds 1 --requests 200", needs=("wrk", "dynalite")),
     Benchmark("faults", 3.2, "--quick"),
@@ -67,7 +67,7 @@ def _file(path: str, made_by: str) -> str:
 
 def _data(folder: Path | None, part: str) -> str:
     if folder is None:
-        return "it wants data that is not in this repository: give its folder by --data DIR (the script says what of)"
+        return "it wants data that is not in this repository: --data DIR, see the script's --help"
     return "" if (folder / part).exists() else f"the folder of --data has no {part}"
 
 

@@ -31,6 +31,13 @@ def pages(folder: Path) -> list[Page]:
     return [page(path) for path in sorted(folder.glob("*.md")) if path.name != "README.md"]
 
 
+def again(folder: Path) -> str:
+    """The summary of the pages as they are now, and of what it says itself that was not run."""
+    path = folder / "README.md"
+    there = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text(folder, dict(re.findall(r"^- (\w+): (.+)$", there, re.M)))
+
+
 def text(folder: Path, not_run: Mapping[str, str]) -> str:
     """`not_run`: names of benchmarks, each with why."""
     return "\n".join([*lines(pages(folder), not_run), ""])

@@ -1,4 +1,4 @@
-"""Writes the pages under docs/ that come from the code. `make docs` runs it; a test fails when they differ."""
+"""Writes pages that come from the code, and figures that come from benchmarks. `make docs` runs it; a test compares."""
 
 import json
 import runpy
@@ -14,6 +14,7 @@ from pilotlight import settings
 from pilotlight.cli import cli
 
 DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "benchmarks" / "results"
 
 Schema = dict[str, Any]
 
@@ -67,6 +68,8 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "settings.md": settings_page(settings.schema()),
         DOCS / "reference" / "cli.md": cli_page(cli),
         **runpy.run_path(str(DOCS / "references.py"))["pages"](),
+        **runpy.run_path(str(DOCS / "figures.py"))["pages"](),
+        RESULTS / "README.md": runpy.run_path(str(RESULTS.parent / "summary.py"))["again"](RESULTS),
     }
 
 

@@ -3,7 +3,6 @@
 import ast
 import importlib
 import json
-import re
 import runpy
 import shlex
 from collections.abc import Callable, Iterator
@@ -192,14 +191,6 @@ def test_the_how_to_on_pytorch(tmp_path: Path) -> None:
     write_files(page, tmp_path)
     run(["bash", "-euc", "cd flats && python export.py"], tmp_path)
     run_commands(page.replace(made, "true\n"), tmp_path, "")
-
-
-def test_the_figures_of_cold_starts_are_those_of_the_results() -> None:
-    page = (ROOT / "docs" / "cold-start.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\|[^|]+\| ([\d.,]+) \| \[\w+\]\(\.\./(benchmarks/results/\w+\.md)\) \|$", page, re.M)
-    assert len(rows) == 9
-    for figure, result in rows:
-        assert f"| {figure} |" in (ROOT / result).read_text(encoding="utf-8"), f"{result} does not say {figure}"
 
 
 def site() -> dict[str, object]:
