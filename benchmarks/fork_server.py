@@ -149,7 +149,7 @@ async def memory(folder: Path, event: bytes, forks: bool) -> dict[int, float]:
     environments: list[Environment] = []
     found = {}
     for count in range(1, COUNTS[-1] + 1):
-        one = Environment(function, starter, lambda line: log("", line), lambda _: None, lambda _: None)
+        one = Environment(function, starter, lambda line: log("", line), *[lambda *_: None] * 3)
         await one.start(60)
         result = await one.invoke(Call(function.key, event, f"request-{count}"))
         if result.error:

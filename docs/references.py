@@ -301,6 +301,7 @@ def decisions_page() -> str:
         rows.append(f"- [{title}]({path.name})\n")
     about = (
         "Each page has one decision that is worth arguing about: what there was to choose from, what was measured,\n"
-        "what follows.\n"
+        "what follows. Figures in them are of that time; what is measured now is in the\n"
+        "[results of the benchmarks](../../benchmarks/results/README.md).\n"
     )
     return _MARK.format(source="the pages beside it") + f"# Decisions\n\n{about}\n" + "".join(rows)
