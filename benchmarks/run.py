@@ -15,6 +15,7 @@ processes and temporary files, is removed, and processes are named.
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,22 +40,28 @@ def main() -> None:
     chosen = [each for each in suite.BENCHMARKS if each.name in options.only and each.name not in options.skip]
     if options.list:
         print("\n".join(listed(chosen, options)))
-        return
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # no benchmark is left running
+        sys.exit(run(chosen, options))
+
+
+def run(chosen: Sequence[Benchmark], options: argparse.Namespace) -> int:
+    """The exit status."""
     state = State.read(CACHE / ("quick.json" if options.quick else "state.json"), resume=options.resume)
     todo = [each for each in chosen if not (options.resume and state.is_done(each.name, results(options)))]
     try:
         all_of(todo, options, state)
     except KeyboardInterrupt:
         say("Stopped. What is done is kept, and --resume does the rest.")
-        sys.exit(130)
+        return 130
     finally:
         summarise(results(options), state)
-    failed = {each.name: state.failed[each.name] for each in todo if each.name in state.failed}
-    for name, why in failed.items():
-        say(f"failed: {name}: {why}")
+    failed = [each.name for each in todo if each.name in state.failed]
+    for name in failed:
+        say(f"failed: {name}: {state.failed[name]}")
     if not options.quick:
         say("`make docs` brings the figures into README and docs.")
-    sys.exit(1 if failed else 0)
+    return 1 if failed else 0
 
 
 def parsed() -> argparse.Namespace:
