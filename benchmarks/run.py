@@ -7,7 +7,7 @@
     python benchmarks/run.py --quick             a trial with few rounds, which leaves benchmarks/results alone
     python benchmarks/run.py --data DIR          those too that want data from elsewhere
 
-Pages go to `benchmarks/results`, what the scripts print to `.cache/benchmarks`. A failure stops no other benchmark; all
+Pages go to `benchmarks/results`, what the scripts print to `build/benchmarks`. A failure stops no other benchmark; all
 failures are named at the end, and the exit status is 1. Ctrl-C keeps what is done. What a benchmark leaves behind,
 processes and temporary files, is removed, and processes are named.
 """
@@ -31,7 +31,7 @@ from run_state import State
 from suite import Benchmark
 
 HERE = Path(__file__).parent
-CACHE = machine.ROOT / ".cache" / "benchmarks"
+SCRATCH = machine.ROOT / "build" / "benchmarks"
 BUSY = 0.5  # load average above which figures are not worth much
 
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 def run(chosen: Sequence[Benchmark], options: argparse.Namespace) -> int:
     """The exit status."""
-    state = State.read(CACHE / ("quick.json" if options.quick else "state.json"), resume=options.resume)
+    state = State.read(SCRATCH / ("quick.json" if options.quick else "state.json"), resume=options.resume)
     todo = [each for each in chosen if not (options.resume and state.is_done(each.name, results(options)))]
     try:
         all_of(todo, options, state)
@@ -70,7 +70,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help="these alone")
     parser.add_argument("--skip", nargs="+", choices=names, default=[], metavar="NAME", help="all but these")
     parser.add_argument("--list", action="store_true", help="show the benchmarks and run none")
-    parser.add_argument("--quick", action="store_true", help="few rounds; pages go to .cache/benchmarks/quick")
+    parser.add_argument("--quick", action="store_true", help="few rounds; pages go to build/benchmarks/quick")
     parser.add_argument("--resume", action="store_true", help="leave out what the last run has finished")
     parser.add_argument("--data", type=Path, help="a folder of data sets: `accuracy.py --help` says what of")
     options = parser.parse_args()
@@ -79,7 +79,7 @@ def parsed() -> argparse.Namespace:
 
 
 def results(options: argparse.Namespace) -> Path:
-    return CACHE / "quick" if options.quick else HERE / "results"
+    return SCRATCH / "quick" if options.quick else HERE / "results"
 
 
 def listed(chosen: Sequence[Benchmark], options: argparse.Namespace) -> list[str]:
@@ -118,7 +118,7 @@ def told(problem: str, benchmark: Benchmark, seconds: float, state: State) -> No
 
 def one(benchmark: Benchmark, options: argparse.Namespace, load: str) -> str:
     """Run it; what went wrong, "" for nothing."""
-    log = CACHE / f"{benchmark.name}.log"
+    log = SCRATCH / f"{benchmark.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began, mark = time.time(), f"{os.getpid()}-{benchmark.name}"
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("w") as output:

@@ -77,19 +77,19 @@ def test_a_run_goes_on_after_failures_and_names_them(folder: Path) -> None:
         "[1/5] good, 0 min left",
         "  done, *s",
         "[2/5] bad, 0 min left",
-        "  exit status 1; see .cache/benchmarks/bad.log, *s",
+        "  exit status 1; see build/benchmarks/bad.log, *s",
         "[3/5] untidy, 0 min left",
-        "  left behind: sleep; see .cache/benchmarks/untidy.log, *s",
+        "  left behind: sleep; see build/benchmarks/untidy.log, *s",
         "[4/5] elsewhere, 0 min left",
         "  not run: it wants data that is not in this repository: --data DIR, see the script's --help",
         "[5/5] last, 0 min left",
         "  done, *s",
         "Summary: benchmarks/results/README.md",
-        "failed: bad: exit status 1; see .cache/benchmarks/bad.log",
-        "failed: untidy: left behind: sleep; see .cache/benchmarks/untidy.log",
+        "failed: bad: exit status 1; see build/benchmarks/bad.log",
+        "failed: untidy: left behind: sleep; see build/benchmarks/untidy.log",
         "`make docs` brings the figures into README and docs.",
     ]
-    assert (folder / ".cache/benchmarks/bad.log").read_text() == "nothing to measure with\n"
+    assert (folder / "build/benchmarks/bad.log").read_text() == "nothing to measure with\n"
 
 
 def test_a_page_says_how_it_was_made_and_the_summary_what_it_reached(folder: Path) -> None:
@@ -128,7 +128,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_does_the_rest(folder: Path) -> Non
 
 def test_a_trial_leaves_the_results_alone(folder: Path) -> None:
     assert run(folder, "--only", "good", "--quick")[0] == 0
-    assert "`python benchmarks/good.py --few`" in (folder / ".cache/benchmarks/quick/good.md").read_text()
+    assert "`python benchmarks/good.py --few`" in (folder / "build/benchmarks/quick/good.md").read_text()
     assert not (folder / "benchmarks" / "results").exists()
 
 
