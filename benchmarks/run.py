@@ -22,11 +22,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import machine
 import suite
 import summary
-from run_processes import finish, leftovers
+from run_processes import MARK, finish, leftovers
 from run_state import State
 from suite import Benchmark
 
@@ -121,22 +122,8 @@ def one(benchmark: Benchmark, options: argparse.Namespace, load: str) -> str:
     log = SCRATCH / f"{benchmark.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began, mark = time.time(), f"{os.getpid()}-{benchmark.name}"
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch, log.open("w") as output:
-        own = {
-            "TMPDIR": scratch,
-            machine.LOAD: load,
-            "BENCHMARKS_RESULTS": str(results(options)),
-            "BENCHMARKS_RUN": mark,
-        }
-        process = subprocess.Popen(
-            command(benchmark, options),
-            env={**os.environ, **own},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=machine.ROOT,
-            start_new_session=True,
-        )
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as temporary, log.open("w") as output:
+        process = started(benchmark, options, output, {"TMPDIR": temporary, machine.LOAD: load, MARK: mark})
         try:
             problem = ended(process, benchmark, 5 * 60 * max(2.0, benchmark.minutes))
         finally:
@@ -146,6 +133,21 @@ def one(benchmark: Benchmark, options: argparse.Namespace, load: str) -> str:
         problem = "it wrote no page"
     problems = [*filter(None, [problem]), *([f"left behind: {', '.join(left)}"] if left else [])]
     return "; ".join([*problems, f"see {log.relative_to(machine.ROOT)}"]) if problems else ""
+
+
+def started(
+    benchmark: Benchmark, options: argparse.Namespace, output: TextIO, variables: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    """In a session of its own: what the terminal says to this process, this process says to it."""
+    return subprocess.Popen(
+        command(benchmark, options),
+        env={**os.environ, **variables, "BENCHMARKS_RESULTS": str(results(options))},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        cwd=machine.ROOT,
+        start_new_session=True,
+    )
 
 
 def command(benchmark: Benchmark, options: argparse.Namespace) -> list[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+MARK = "BENCHMARKS_RUN"  # the variable by which a benchmark's processes are known
 PATIENCE = 20  # seconds for a process that was interrupted to clean up
 
 
@@ -24,7 +25,7 @@ def finish(process: "subprocess.Popen[bytes]") -> None:
 
 
 def leftovers(mark: str) -> list[str]:
-    """End what still runs with `mark` in its environment, and say what it was."""
+    """End what still runs with this mark, and say what it was."""
     deadline = time.monotonic() + 2  # what is about to end on its own was not left
     while found := dict(_marked(mark)):
         if time.monotonic() > deadline:
@@ -37,7 +38,7 @@ def leftovers(mark: str) -> list[str]:
 
 
 def _marked(mark: str) -> Iterator[tuple[int, str]]:
-    wanted = f"BENCHMARKS_RUN={mark}".encode()
+    wanted = f"{MARK}={mark}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended, or is another user's
             if wanted in (folder / "environ").read_bytes().split(b"\0"):
