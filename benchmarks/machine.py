@@ -1,6 +1,6 @@
 """What every benchmark needs: the machine in one line, an environment as Lambda has it, a results file.
 
-A page ends with how it was made: machine, date, commit, how busy the machine was, versions, command. All of that is
+A page begins with how it was made: machine, date, commit, how busy the machine was, versions, command. All of that is
 written here, so that a script gives its figures and no more.
 """
 
@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -56,20 +56,21 @@ def targets(rows: Iterable[tuple[str, str, bool]]) -> list[str]:
     return ["| target | measured | |", "|---|---|---|", *verdicts, ""]
 
 
-def write(name: str, lines: Iterable[str], libraries: Iterable[str] = ()) -> None:
-    """Print the lines, and how they were made, and write both to `results/NAME.md`.
+def write(name: str, lines: Sequence[str], libraries: Iterable[str] = ()) -> None:
+    """Print the lines, how they were made below the first, which is the title, and write all to `results/NAME.md`.
 
     `libraries` are distributions whose version matters; those that are not installed beside the script are left out.
     One that is elsewhere is given with its version: "name 1.2".
     """
-    text = "\n".join([*lines, "", made(libraries)]) + "\n"
+    title, *rest = lines
+    text = "\n".join([title, "", made(libraries), *rest]) + "\n"
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
 
 
 def made(libraries: Iterable[str]) -> str:
-    """The last line of a page."""
+    """How a page was made, which `summary.py` reads."""
     found = ", ".join(filter(None, map(_version, libraries)))
     return (
         f"Machine: {describe()}. Measured on {time.strftime('%Y-%m-%d')} at {commit()}; load average {_LOAD} before. "
