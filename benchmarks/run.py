@@ -42,7 +42,8 @@ def main() -> None:
     if options.list:
         print("\n".join(listed(chosen, options)))
     else:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # no benchmark is left running
+        for each in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
+            signal.signal(each, signal.default_int_handler)
         sys.exit(run(chosen, options))
 
 

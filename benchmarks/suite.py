@@ -46,7 +46,7 @@ BENCHMARKS = (
     Benchmark("pictures", 1.5, "--count 50 --runs 2"),
     Benchmark("kim_cnn_table", 1.5, "--runs 1", needs=("dynalite",)),
     Benchmark("tables", 1.5, "--items 200 --rounds 1 --runs 1", needs=("dynalite",)),
-    Benchmark("vectors", 5, "--runs 1", "--dynamodb --runs 3", needs=("dynalite",)),
+    Benchmark("vectors", 5, "--dynamodb --runs 1 --sizes 10000", "--dynamodb --runs 3", needs=("dynalite",)),
     Benchmark("playground", 1, "--runs 1", needs=("chromium",)),
     Benchmark("records_page", 4, "--records 20000 --rounds 1"),
     Benchmark("build", 2, "--runs 1"),

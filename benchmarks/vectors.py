@@ -269,9 +269,9 @@ def look_up_rows(
         return look_up(sides, dim, sentences, options.runs)
 
 
-def memory_rows(folder: Path) -> list[str]:
+def memory_rows(folder: Path, sizes: list[int]) -> list[str]:
     rows = []
-    for words in SIZES:
+    for words in sizes:
         file = folder / "large.txt"
         made_up(file, words, 10)
         seconds, megabytes = upload(file, f"sqlite://{folder}/large{words}.sqlite?table=vectors&key=word")
@@ -285,6 +285,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=Path, help="a file of sentences")
     parser.add_argument("--runs", type=int, default=9, help="processes of each kind (default 9)")
     parser.add_argument("--dynamodb", action="store_true", help="look up in dynalite, too")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="words of the files to upload")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -298,7 +299,7 @@ def main() -> None:
             sentences,
             byte_rows(entries),
             look_up_rows(file, entries, sentences, folder, options),
-            memory_rows(folder),
+            memory_rows(folder, options.sizes),
             options.runs,
         )
 
