@@ -52,7 +52,8 @@ def run(chosen: Sequence[Benchmark], options: argparse.Namespace) -> int:
     state = State.read(SCRATCH / ("quick.json" if options.quick else "state.json"), resume=options.resume)
     todo = [each for each in chosen if not (options.resume and state.is_done(each.name, results(options)))]
     try:
-        all_of(todo, options, state)
+        with tempfile.TemporaryDirectory(prefix="bench-shared-") as options.shared:
+            all_of(todo, options, state)
     except KeyboardInterrupt:
         say("Stopped. What is done is kept, and --resume does the rest.")
         return 130
@@ -153,7 +154,8 @@ def started(
 
 def command(benchmark: Benchmark, options: argparse.Namespace) -> list[str]:
     arguments = benchmark.quick if options.quick else benchmark.arguments
-    return [sys.executable, str(HERE / f"{benchmark.name}.py"), *shlex.split(arguments.format(data=options.data))]
+    given = arguments.format(data=options.data, shared=options.shared)
+    return [sys.executable, str(HERE / f"{benchmark.name}.py"), *shlex.split(given)]
 
 
 def ended(process: "subprocess.Popen[bytes]", benchmark: Benchmark, limit: float) -> str:

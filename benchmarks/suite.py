@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[1]
 
 
 class Benchmark(NamedTuple):
-    """`quick` takes the place of `arguments` where a short run is asked for; "{data}" in either is a folder of data."""
+    """`quick` takes the place of `arguments` where a short run is asked for.
+
+    In either "{data}" is the folder of data, and "{shared}" one that all benchmarks of a run have.
+    """
 
     name: str
     minutes: float
@@ -38,8 +41,8 @@ BENCHMARKS = (
     Benchmark("throughput", 7.5, "--rounds 1 --seconds 1", needs=("wrk", "npm", "serving")),
     Benchmark("records", 5, "--rounds 1 --seconds 1 --requests 200", needs=("wrk", "dynalite")),
     Benchmark("faults", 3, "--quick"),
-    Benchmark("fork_server", 4, "--runs 2"),
-    Benchmark("readers", 9, "--runs 1 --dropped 1 --sizes minilm"),
+    Benchmark("fork_server", 4, "--work {shared} --runs 2", "--work {shared}"),
+    Benchmark("readers", 9, "--work {shared} --runs 1 --dropped 1 --sizes minilm", "--work {shared}"),
     Benchmark("captioning", 3, "--runs 1 --warm 2"),
     Benchmark("translation", 6, "--runs 1 --warm 2"),
     Benchmark("vision", 7, "--runs 1 --models mobilenet_v2"),
