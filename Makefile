@@ -20,7 +20,7 @@ check: .venv-dev/installed  ## style and types
 	.venv-dev/bin/ruff check
 	.venv-dev/bin/mypy
 
-bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what benchmarks/results shows, in about an hour
+bench: .venv-train/installed .venv/installed tests/dynalite/installed  ## what benchmarks/results shows, in a little over an hour
 	.venv-train/bin/python benchmarks/run.py $(BENCH)
 
 docs: .venv-dev/installed  ## write what is generated

@@ -1,6 +1,6 @@
 """Every benchmark, one after the other, each in a process of its own; then a summary: `make bench`.
 
-    python benchmarks/run.py                     all, about an hour on two quiet processors
+    python benchmarks/run.py                     all, a little over an hour on two quiet processors
     python benchmarks/run.py --list              what there is, how long it takes, what it lacks here
     python benchmarks/run.py --only readers      some of them; --skip leaves some out
     python benchmarks/run.py --resume            those that the last run did not finish
