@@ -174,9 +174,7 @@ def main() -> None:
         [
             "# The simulation of Lambda beside the local pool",
             "",
-            machine.describe(),
-            "",
-            f"`python benchmarks/simulate.py`: {options.seconds:.0f} s of 3 requests a second, and 60 in 1 s of 10, "
+            f"{options.seconds:.0f} s of 3 requests a second, and 60 in 1 s of 10, "
             f"to a function that waits {INIT * 1000:.0f} ms to start and {RUN * 1000:.0f} ms to answer, with a "
             f"concurrency of {CONCURRENCY}. Environments end when they were idle for {IDLE:.0f} s, in both.",
             "",

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from machine import RESULTS, describe, environ, write
+from machine import RESULTS, environ, write
 
 from pilotlight import limits
 from pilotlight.local import shares
@@ -126,8 +125,7 @@ def main() -> None:
     lines = ["# Memory settings, by processor time", "", *physics()]
     for service, name in MODELS:
         lines += table(name, tuned(service, name, arguments.runs))
-    command = shlex.join(["python", "benchmarks/tune.py", *sys.argv[1:]])
-    write("tune", [*lines, f"Machine: {describe()}. Command: `{command}`."])
+    write("tune", lines)
 
 
 if __name__ == "__main__":
