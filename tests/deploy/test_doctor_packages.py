@@ -15,11 +15,11 @@ from memory_registry import MemoryRegistry
 from conftest import write
 from http_servers import serving
 from pilotlight import project
+from pilotlight.artifacts import Artifact
 from pilotlight.bundle import layout
 from pilotlight.bundle.blobs import Blobs, digest_of
 from pilotlight.cli import doctor_steps
 from pilotlight.deploy.doctor.finding import Finding
-from pilotlight.values import Artifact
 
 HERE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 OTHER = {"arm64": "x86_64", "x86_64": "arm64"}[HERE]

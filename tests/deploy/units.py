@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight import project
+from pilotlight.artifacts import Artifact
 from pilotlight.deploy.unit import Deployment, Unit
 from pilotlight.function.cache import VARIABLE as CACHE
 from pilotlight.function.model import VARIABLE as MODEL
 from pilotlight.project import Function, Project
-from pilotlight.values import Artifact
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "0123456789abcdef" * 4

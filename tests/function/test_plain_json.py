@@ -108,3 +108,11 @@ def test_json_is_not_loaded_for_what_is_plain() -> None:
     environ = {"PATH": os.environ["PATH"]}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
     assert done.stdout == "set()\n", done.stderr
+
+
+@pytest.mark.parametrize("text", ["{", '{"a"', '"a', "[1,]", '{"a" 1}', "", "nul", "1 2", '"\\x"', '"\x01"', "\ud800"])
+def test_what_is_no_json_is_the_same_error_where_json_was_not_loaded(text: str) -> None:
+    code = f"from pilotlight.function import plain_json\nplain_json.loads({text!r})"
+    environ = {"PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
+    assert done.stderr.splitlines()[-1] == f"json.decoder.{outcome(json.loads, text)}"

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pilotlight.artifacts import Timing
 from pilotlight.errors import ModelError
 from pilotlight.measure.model import Feed, time_model
-from pilotlight.values import Timing
 
 
 @pytest.fixture

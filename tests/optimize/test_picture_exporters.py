@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from picture_models import photographs
 
+from pilotlight.artifacts import Timing
 from pilotlight.errors import SourceError
 from pilotlight.function.image import ImageClassifier
 from pilotlight.function.inputs import Image
@@ -19,7 +20,6 @@ from pilotlight.optimize import environment
 from pilotlight.optimize.pictures import pipeline
 from pilotlight.optimize.pictures.options import Options
 from pilotlight.optimize.progress import Progress
-from pilotlight.values import Timing
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 

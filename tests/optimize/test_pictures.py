@@ -13,6 +13,7 @@ import pytest
 from picture_models import LABELS, network, photographs
 from told import Told
 
+from pilotlight.artifacts import Timing
 from pilotlight.errors import FidelityError, ModelError, SourceError, UsageError
 from pilotlight.function.image import ImageClassifier
 from pilotlight.function.inputs import Image
@@ -23,7 +24,6 @@ from pilotlight.optimize.pictures import graph, pipeline, preprocess, quantize, 
 from pilotlight.optimize.pictures.options import Options, check
 from pilotlight.optimize.pictures.source import resolve
 from pilotlight.optimize.progress import Progress
-from pilotlight.values import Timing
 
 pytestmark = pytest.mark.timeout(600)  # each whole run starts a dozen processes
 TASK = "image-classification"

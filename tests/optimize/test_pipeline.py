@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from told import Told
 
+from pilotlight.artifacts import Timing
 from pilotlight.function.text import Classifier, Embedder, Generator, Reader
 from pilotlight.measure.model import Feed, time_model
 from pilotlight.optimize import environment, pipeline
 from pilotlight.optimize.pipeline import Options
 from pilotlight.optimize.progress import Progress
-from pilotlight.values import Timing
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 

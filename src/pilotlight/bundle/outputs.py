@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pilotlight.artifacts import Artifact
 from pilotlight.bundle import base, image, layers, shipped, zipped
 from pilotlight.bundle.blobs import Blobs
 from pilotlight.bundle.build import Package
@@ -13,7 +14,6 @@ from pilotlight.bundle.target import Target
 from pilotlight.bundle.transfers import Access
 from pilotlight.errors import BuildError, ImageError
 from pilotlight.project import Function
-from pilotlight.values import Artifact
 
 _CLIENT = "awslambdaric"  # AWS's runtime interface client, as distribution and as module
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import click
 
 from pilotlight import limits
+from pilotlight.artifacts import Artifact
 from pilotlight.bundle.build import Choice, Package, Plan, megabytes, reasons, why
 from pilotlight.bundle.check import Finding
 from pilotlight.cli import output
-from pilotlight.values import Artifact
 
 _COLOURS = {"passed": "green", "failed": "red", "not run": "yellow", "noted": "yellow"}
 _LEFT_OUT = 100_000  # bytes below which a reason is not worth a line

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from pilotlight.artifacts import Artifact
 from pilotlight.bundle import archive, base, dockerfile, layout, outputs, registry, sbom, target, zipped
 from pilotlight.bundle import build as building
 from pilotlight.bundle import check as checking
@@ -28,7 +29,6 @@ from pilotlight.local import process, tables
 from pilotlight.optimize.environment import home
 from pilotlight.project import Function, Project
 from pilotlight.settings import Build
-from pilotlight.values import Artifact
 
 
 class Options(NamedTuple):

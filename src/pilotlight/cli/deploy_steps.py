@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 import pilotlight
+from pilotlight.artifacts import Artifact
 from pilotlight.bundle import layout, registry
 from pilotlight.bundle.blobs import Blobs
 from pilotlight.bundle.credentials import Credentials
@@ -26,7 +27,6 @@ from pilotlight.deploy.watch import State
 from pilotlight.errors import FunctionError, StackError, UsageError
 from pilotlight.optimize.environment import home
 from pilotlight.project import Function, Project
-from pilotlight.values import Artifact
 
 Models = Mapping[str, Mapping[str, mirror.Model]]
 """For each function the models that are mirrored, by their URIs."""

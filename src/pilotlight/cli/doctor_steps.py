@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pilotlight.artifacts import Artifact
 from pilotlight.bundle import check, imports, inspected, reference
 from pilotlight.bundle.target import Target
 from pilotlight.bundle.transfers import Access
@@ -22,7 +23,6 @@ from pilotlight.deploy.unit import Deployment, Unit
 from pilotlight.errors import BuildError, ImageError, PilotlightError, ProjectError
 from pilotlight.local import process, tables
 from pilotlight.project import Function, Project
-from pilotlight.values import Artifact
 
 _OWN = "an image has a C library of its own"
 

@@ -10,11 +10,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from pilotlight.artifacts import Timing
 from pilotlight.cli import output, progress
 from pilotlight.errors import UsageError
 from pilotlight.optimize import tasks
 from pilotlight.optimize.progress import Progress
-from pilotlight.values import Timing
 
 OF_PICTURES = ("form", "preprocess", "labels", "size", "resample", "fit", "resize")
 

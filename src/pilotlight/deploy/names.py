@@ -3,10 +3,10 @@
 import re
 
 from pilotlight import limits
+from pilotlight.artifacts import Artifact
 from pilotlight.errors import ProjectError
 from pilotlight.project import Function
 from pilotlight.settings import Table
-from pilotlight.values import Artifact
 
 ALIAS = "live"  # of every function: what gateways call, so that a new version comes in one step or in several
 

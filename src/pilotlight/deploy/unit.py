@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pilotlight.artifacts import Artifact
 from pilotlight.project import Function, Project
-from pilotlight.values import Artifact
 
 
 class Unit(NamedTuple):

@@ -43,7 +43,12 @@ def loads(text: str | bytes, **options: Any) -> Any:
         value, end = _scan(whole, 0)
         if end == len(whole):
             return value
-    except (ValueError, StopIteration, RecursionError):
+    except (
+        ValueError,
+        StopIteration,
+        RecursionError,
+        SystemError,
+    ):  # the last where `json.decoder` is not there to raise
         pass
     import json
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from pilotlight.artifacts import Timing
 from pilotlight.errors import ModelError
-from pilotlight.values import Timing
 
 _CHILD = "from pilotlight.measure.timed import main; main()"
 

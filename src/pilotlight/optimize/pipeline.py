@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pilotlight
+from pilotlight.artifacts import Timing
 from pilotlight.errors import FidelityError, OptimizeError, UsageError
 from pilotlight.optimize import (
     calibration,
@@ -33,7 +34,6 @@ from pilotlight.optimize.exporters import Export, Reference, export, reference
 from pilotlight.optimize.progress import Progress
 from pilotlight.optimize.source import HUB, Source, resolve
 from pilotlight.optimize.tools import needed
-from pilotlight.values import Timing
 
 if TYPE_CHECKING:
     from pilotlight.optimize.outputs import Feeds

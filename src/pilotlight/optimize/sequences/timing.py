@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from pilotlight.artifacts import Timing
 from pilotlight.errors import ModelError
-from pilotlight.values import Timing
 
 if TYPE_CHECKING:
     from pilotlight.optimize.progress import Progress
