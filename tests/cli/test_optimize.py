@@ -93,15 +93,15 @@ def test_a_graph_becomes_a_model_folder(folder: Path) -> None:
 
 
 def test_it_says_how_far_it_is(folder: Path) -> None:
-    small_encoder.samples(folder / "samples.jsonl", 1500)
+    small_encoder.samples(folder / "samples.jsonl", 600)
     code, written, answer = on_a_terminal(*command("--json"), cwd=folder)
     assert code == 0, written
-    assert json.loads(answer)["fidelity"]["samples"]["count"] == 1500
+    assert json.loads(answer)["fidelity"]["samples"]["count"] == 600
     kept = "\n".join(stays(written))
     for number, name in enumerate(STEPS, 1):
         assert re.search(rf"^step {number} of 6: {name}, \d+:\d\d$", kept, re.MULTILINE)
     # the line is drawn a few times a second, so that a machine may be through with a count before it is shown
-    assert re.search(r"step \d of 6: \w+, \d+:\d\d \| [\w ]+: \d+ of (1500|6) in \d+:\d\d", written)
+    assert re.search(r"step \d of 6: \w+, \d+:\d\d \| [\w ]+: \d+ of (600|6) in \d+:\d\d", written)
 
 
 def test_a_run_that_was_killed_goes_on(folder: Path) -> None:

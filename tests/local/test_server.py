@@ -574,7 +574,9 @@ def alive(pids: set[int]) -> list[str]:
 STAYING = "import subprocess, time\nsubprocess.Popen(['sleep', '600'])\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.system)]
+)
 def test_a_signal_stops_it_and_leaves_no_process(tmp_path: Path, number: int) -> None:
     """A request runs, one waits for its environment's init, one is half sent; a function has started a process."""
     files = {
