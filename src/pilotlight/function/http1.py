@@ -6,9 +6,12 @@ imported where an address begins with https.
 
 from __future__ import annotations
 
-import _socket
-
 from pilotlight.tuples import NamedTuple
+
+try:
+    import _socket
+except ImportError:  # a Python without: slower, and the same
+    import socket as _socket  # type: ignore[no-redef]
 
 TYPE_CHECKING = False
 
@@ -72,13 +75,13 @@ class Connection:
     def __init__(self, endpoint: Endpoint, peer: str, timeout: float | None = None) -> None:
         self._peer = peer
         family = _socket.AF_INET6 if ":" in endpoint.host else _socket.AF_INET
-        self._socket = _socket.socket(family, _socket.SOCK_STREAM)
+        self._socket = _kind(endpoint)(family, _socket.SOCK_STREAM)
         try:
             self._socket.settimeout(timeout)
             self._socket.connect((endpoint.host, endpoint.port))  # create_connection would import IDNA, for 3 ms
             self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             if endpoint.is_secure:
-                self._socket = _secured(self._socket, endpoint.host)
+                self._socket = tls().wrap_socket(self._socket, server_hostname=endpoint.host)  # type: ignore[arg-type]
         except BaseException:
             self._socket.close()
             raise
@@ -145,11 +148,13 @@ class Connection:
         self._received += data
 
 
-def _secured(plain: _socket.socket, host: str) -> ssl.SSLSocket:
+def _kind(endpoint: Endpoint) -> type[_socket.socket]:
     """TLS asks for the `socket` of Python, which brings `enum` and `selectors` along."""
+    if not endpoint.is_secure:
+        return _socket.socket
     import socket
 
-    return tls().wrap_socket(socket.socket(fileno=plain.detach()), server_hostname=host)
+    return socket.socket
 
 
 def request(method: str, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
