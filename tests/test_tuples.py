@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import abc
 import copy
+import inspect
 import os
 import pickle
 import subprocess
@@ -11,6 +13,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from pilotlight import tuples
@@ -73,6 +76,8 @@ def test_made_alike(make: Make) -> None:
         lambda kind: kind(1, a=2),
         lambda kind: kind(1, d=2),
         lambda kind: kind._make([]),
+        lambda kind: kind._make([1]),
+        lambda kind: kind._make([1, "y", (), 4]),
     ],
 )
 def test_refused_alike(make: Make) -> None:
@@ -96,6 +101,37 @@ def test_fields() -> None:
         Ours(1).d = 2  # type: ignore[attr-defined]
 
 
+def test_a_signature() -> None:
+    assert str(inspect.signature(Ours)) == "(a: 'int', b: 'str' = 'x', c: 'tuple[int, ...]' = ())"
+    assert list(inspect.signature(Ours).parameters.values())[1].default == "x"
+    assert inspect.getdoc(Ours.a) == inspect.getdoc(Theirs.a) == "Alias for field number 0"
+    assert typing.get_type_hints(Ours) == typing.get_type_hints(Theirs)
+
+
+class Derived(Ours, abc.ABC):
+    more: int = 0
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.note = "kept"
+
+
+def test_what_is_derived_is_an_ordinary_class() -> None:
+    made = Derived(1, c=(2,))
+    assert (made, made.note, made.more, Derived._fields) == ((1, "x", (2,)), "kept", 0, ("a", "b", "c"))
+    assert pickle.loads(pickle.dumps(made)).note == "kept"
+    assert type(made._replace(b="z")) is Derived
+    assert list(inspect.signature(Derived).parameters) == ["_", "__"]
+    assert type(Ours) is type(Theirs) is type
+
+
+def test_msgspec_sees_what_typing_makes() -> None:
+    assert msgspec.json.encode(Ours(1)) == msgspec.json.encode(Theirs(1)) == b'[1,"x",[]]'
+    assert msgspec.convert([1, "y"], Ours) == Ours(1, "y")
+    assert msgspec.json.schema(Ours)["$defs"]["Ours"] == msgspec.json.schema(Theirs)["$defs"]["Theirs"] | {
+        "title": "Ours"
+    }
+
+
 def test_patterns() -> None:
     match Ours(1, "y"):
         case Ours(1, b):
@@ -113,3 +149,14 @@ def test_a_default_before_none() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PATH": os.environ["PATH"]}
     )
     assert "Odd: a field without a default follows one with a default" in done.stderr
+
+
+def test_a_python_without_the_c_function_of_fields() -> None:
+    code = (
+        "import sys; import _collections; del _collections._tuplegetter\n"
+        "from pilotlight import Response\n"
+        "print(Response(201).status, isinstance(Response.status, property))"
+    )
+    environ = {"PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
+    assert done.stdout == "201 True\n", done.stderr
