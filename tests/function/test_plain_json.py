@@ -116,3 +116,33 @@ def test_what_is_no_json_is_the_same_error_where_json_was_not_loaded(text: str) 
     environ = {"PATH": os.environ["PATH"]}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
     assert done.stderr.splitlines()[-1] == f"json.decoder.{outcome(json.loads, text)}"
+
+
+OTHERS = {
+    "no such module": "sys.modules['_json'] = None",
+    "no such function": "import _json; del _json.make_encoder",
+    "other arguments of a scanner": "import _json; _json.make_scanner = lambda: None",
+    "other arguments of an encoder": "import _json; _json.make_encoder = lambda context: None",
+    "another kind of encoder": "import _json; _json.make_encoder = lambda *a: lambda value: ''",
+    "an encoder that says otherwise": "import _json; _json.make_encoder = lambda *a: lambda *b: ['x']",
+}
+
+
+@pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
+def test_a_python_with_other_functions(change: str) -> None:
+    """`json` itself is loaded before: in such a Python it does without them."""
+    code = f"""
+import json, sys
+{change}
+from pilotlight.function import plain_json as plain
+assert plain.loads is json.loads, plain.loads
+value = {{"a": [1, 2.5, None, "\u00e9"]}}
+for ascii in (True, False):
+    assert plain.dumps(value, ascii=ascii) == json.dumps(value, ensure_ascii=ascii)
+assert plain.dumps(value, compact=True) == json.dumps(value, separators=(",", ":"))
+assert plain.loads(b"[NaN]", parse_constant=str) == ["NaN"]
+assert plain.quote("\u00e9") == json.dumps("\u00e9")
+"""
+    environ = {"PATH": os.environ["PATH"]}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr

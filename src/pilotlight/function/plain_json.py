@@ -5,20 +5,10 @@ What they do not take at once goes to `json`, so that every value, and every err
 
 from __future__ import annotations
 
-from _json import (
-    encode_basestring,
-    encode_basestring_ascii,
-    make_encoder,
-    make_scanner,
-)
-
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
-
-quote = encode_basestring_ascii
-"""A text as a JSON string of ASCII."""
 
 
 class _Plain:
@@ -31,9 +21,6 @@ class _Plain:
     @staticmethod
     def parse_constant(name: str) -> NoReturn:
         raise ValueError(name)  # NaN and Infinity: `json` may take them
-
-
-_scan = make_scanner(_Plain)  # type: ignore[arg-type]
 
 
 def loads(text: str | bytes, **options: Any) -> Any:
@@ -65,3 +52,23 @@ def dumps(value: object, *, ascii: bool = True, allow_nan: bool = True, compact:
 
 def _refuse(value: object) -> NoReturn:
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+try:
+    from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
+
+    _scan = make_scanner(_Plain)  # type: ignore[arg-type]
+    if (loads("[1.5]"), dumps([1.5, "a"])) != ([1.5], '[1.5, "a"]'):
+        raise TypeError
+except (ImportError, AttributeError, TypeError):  # a Python whose functions are others: slower, and the same
+    from json import dumps as _dumps
+    from json import loads  # type: ignore[assignment]
+    from json.encoder import encode_basestring_ascii
+
+    def dumps(value: object, *, ascii: bool = True, allow_nan: bool = True, compact: bool = False) -> str:
+        separators = (",", ":") if compact else None
+        return _dumps(value, ensure_ascii=ascii, allow_nan=allow_nan, separators=separators)
+
+
+quote = encode_basestring_ascii
+"""A text as a JSON string of ASCII."""
