@@ -35,5 +35,10 @@ def test_what_ships_runs(version: str) -> None:
             },
             "required": ["name"],
         },
+        "place": [
+            [200, [{"x": 1, "label": None}, ["a"]]],
+            [400, [{"field": "point.x", "reason": "expected int, got str"}]],
+        ],
+        "signature": "(status: 'int' = 200, headers: 'Headers' = (), body: 'bytes' = b'')",
         "ids": [1, 2, 3, 4, 0, 5],
     }

@@ -70,20 +70,32 @@ def annotated(function: FunctionType, *, result: bool = False) -> dict[str, obje
             name: evaluated(hint, function.__globals__) for name, hint in hints.items() if result or name != "return"
         }
     except Exception as error:  # an annotation is an expression of the user's: anything can come out of it
-        raise FunctionError(
-            f"reading the annotations of {name_of(function)}: {error}",
-            "Import or define the type above the function, outside `if TYPE_CHECKING`.",
-        ) from error
+        raise _unreadable(name_of(function), error) from error
 
 
 def fields(record: type) -> dict[str, object]:
-    """The annotations of a NamedTuple class's fields, its bases' too, strings evaluated in the module of each."""
-    hints = {
-        name: evaluated(hint, vars(sys.modules[base.__module__]))
-        for base in reversed(record.__mro__)
-        for name, hint in vars(base).get("__annotations__", {}).items()
-    }
+    """The annotations of a NamedTuple class's fields, its bases' too, strings evaluated in the module of each.
+
+    Raises `FunctionError`.
+    """
+    try:
+        hints = {
+            name: evaluated(hint, vars(sys.modules[base.__module__]))
+            for base in reversed(record.__mro__)
+            for name, hint in getattr(
+                base, "__annotations__", {}
+            ).items()  # Python 3.14 makes them when they are asked for
+        }
+    except Exception as error:  # as above
+        raise _unreadable(record.__qualname__, error) from error
     return {name: hints.get(name, object) for name in record._fields}  # type: ignore[attr-defined]
+
+
+def _unreadable(name: str, error: Exception) -> FunctionError:
+    return FunctionError(
+        f"reading the annotations of {name}: {error}",
+        "Import or define the type above it, outside `if TYPE_CHECKING`.",
+    )
 
 
 def evaluated(hint: object, namespace: Mapping[str, object]) -> object:
