@@ -33,7 +33,6 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 PARTS = 1_000  # of one multipart form; its size is bounded by Lambda's payload
 
-
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -95,8 +94,6 @@ def parsed(body: bytes) -> object:
     text = _text(body)
     try:
         return plain_json.loads(text, parse_constant=_refuse_constant)
-    except InputError:
-        raise
     except ValueError as error:
         reason = _damage(error)
     except RecursionError:

@@ -155,12 +155,15 @@ def initialise(environ: Mapping[str, str]) -> Handler:
 
 def _uncollected(name: str, task_root: str) -> Handler:
     """`load`, whose modules stay: Python's collector would look through them again and again, and find nothing."""
+    if not hasattr(gc, "set_threshold"):  # PyPy
+        return load(name, task_root)
     before = gc.get_threshold()
     gc.set_threshold(_INIT_OBJECTS, *before[1:])
-    handler = load(name, task_root)
-    if gc.get_threshold()[0] == _INIT_OBJECTS:  # else the function has set its own
-        gc.set_threshold(*before)
-    return handler
+    try:
+        return load(name, task_root)
+    finally:
+        if gc.get_threshold()[0] == _INIT_OBJECTS:  # else the function has set its own
+            gc.set_threshold(*before)
 
 
 def run(handler: Handler) -> NoReturn:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pilotlight.function.otlp import Exporter
 
     Tell = Callable[["Invocation"], None]
+    """Raises nothing: a metric or a trace is no reason to fail, when the answer is out already."""
 
 METRICS = "PILOTLIGHT_METRICS"  # set where metrics are written: the version of the model, or nothing
 COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")  # set where invocations are traced
@@ -51,9 +52,6 @@ class Invocation(NamedTuple):
     @property
     def failed(self) -> bool:
         return bool(self.error) or (self.status or 0) >= 500
-
-
-"""Raises nothing: a metric or a trace is no reason to fail, when the answer is out already."""
 
 
 def is_traced(environ: Mapping[str, str]) -> bool:
