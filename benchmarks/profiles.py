@@ -4,19 +4,18 @@
 
 For each function the quickest cold start and the quickest request, which others on the machine have disturbed least,
 by `pilotlight bench cold` and `bench warm`; beside them what the phases cannot do without, measured in the same run:
-the interpreter, the library, a page fault. Prints tables and writes them to `benchmarks/results/profiles.md`, where
-what was written by hand below them stays.
+the interpreter, the library, a page fault, a warm run. Prints tables and writes them to
+`benchmarks/results/profiles.md`; docs/cold-start.md says what they mean.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import machine
 
@@ -33,18 +32,29 @@ FUNCTIONS = {
     "captioning": ("caption",),
     "translation": ("translate", "sentiment", "summarize"),
 }
+HANDLER = ("decode", "tokenize", "handler", "encode", "respond")  # of a warm request what is `handler` in a cold one
 STREAMS = ("textgen",)  # its parts overlap: no warm request
-BY_HAND = "## What stands behind these figures"
+READER = "qa"
+SMALLEST = "hello"  # neither model nor table
 
+FIRST_LINE = "import time; print(time.monotonic() * 1000)"
+CTYPES = """
+import sys, time
+began = time.monotonic()
+import ctypes
+print((time.monotonic() - began) * 1000)
+"""
 LIBRARY = """
-import ctypes, sys
+import ctypes, sys, time
 from ctypes import byref, c_char_p, c_int, c_uint32, c_void_p
+began = time.monotonic()
 base = ctypes.CDLL(sys.argv[1]).OrtGetApiBase
 base.restype = c_void_p
 api = ctypes.CFUNCTYPE(c_void_p, c_uint32)(c_void_p.from_address(base()).value)(5)
 table = (c_void_p * 131).from_address(api)
 env = c_void_p()
 assert not ctypes.CFUNCTYPE(c_void_p, c_int, c_char_p, c_void_p)(table[3])(3, b"probe", byref(env))
+print((time.monotonic() - began) * 1000)
 """
 FAULTS = """
 import mmap, resource, time
@@ -59,6 +69,10 @@ for place in range(0, len(area), 4096):
 print((touched - (time.perf_counter() - began)) / faults * 1e6)
 """
 
+Figures = Mapping[str, float]
+Found = Mapping[str, Figures]
+"""For each function."""
+
 
 def pilotlight(*arguments: str, folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "pilotlight", "bench", *arguments, "--json", "--dir", str(folder)]
@@ -67,10 +81,15 @@ def pilotlight(*arguments: str, folder: Path) -> dict[str, Any]:
     return found
 
 
-def process_ms(*command: str) -> float:
-    began = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, env=machine.environ(), stdout=subprocess.DEVNULL)
-    return (time.perf_counter() - began) * 1000
+def printed(*command: str) -> float:
+    """The number that a Python of those arguments prints."""
+    return float(subprocess.check_output([sys.executable, *command], env=machine.environ(), text=True))
+
+
+def first_line_ms(*options: str) -> float:
+    """From before the start of a Python until its first line runs."""
+    began = time.monotonic() * 1000
+    return printed(*options, "-c", FIRST_LINE) - began
 
 
 def least(measure: Callable[[], float], runs: int) -> float:
@@ -78,24 +97,63 @@ def least(measure: Callable[[], float], runs: int) -> float:
     return min(measure() for _ in range(runs))
 
 
-def fault_us() -> float:
-    return float(subprocess.check_output([sys.executable, "-c", FAULTS], text=True))
+class Bounds(NamedTuple):
+    """Milliseconds, and microseconds for a page."""
+
+    bare: float
+    python: float
+    ctypes: float
+    library: float
+    page: float
 
 
-def bounds(runs: int) -> Iterator[str]:
-    bare = least(lambda: process_ms("-S", "-E", "-c", "pass"), runs)
-    python = least(lambda: process_ms("-c", "pass"), runs)
-    ctypes = least(lambda: process_ms("-S", "-E", "-c", "import ctypes"), runs)
-    library = least(lambda: process_ms("-S", "-E", "-c", LIBRARY, find_library()), runs)
+def bounds(runs: int) -> Bounds:
+    return Bounds(
+        least(lambda: first_line_ms("-S", "-E"), runs),
+        least(first_line_ms, runs),
+        least(lambda: printed("-S", "-E", "-c", CTYPES), runs),
+        least(lambda: printed("-S", "-E", "-c", LIBRARY, find_library()), runs),
+        least(lambda: printed("-c", FAULTS), runs),
+    )
+
+
+def bounds_table(of: Bounds) -> Iterator[str]:
     yield from ("| what the phases cannot do without | |", "|---|---|")
-    yield f"| `python -S -E -c pass`, ms | {bare:.1f} |"
-    yield f"| `python -c pass`, with the packages' paths: the phase `python` less the exec, ms | {python:.1f} |"
-    yield f"| `import ctypes` beyond the first, ms | {ctypes - bare:.1f} |"
-    yield f"| beyond that dlopen and environment of ONNX Runtime: the phase `library`, ms | {library - ctypes:.1f} |"
-    yield f"| the first touch of a page of 4,096 bytes, µs | {least(fault_us, 5):.2f} |"
+    yield f"| `python -S -E` to its first line, ms | {of.bare:.1f} |"
+    yield f"| `python` to its first line, with the packages' paths, ms | {of.python:.1f} |"
+    yield f"| `import ctypes`, ms | {of.ctypes:.1f} |"
+    yield f"| dlopen and environment of ONNX Runtime by ctypes, ms | {of.library:.1f} |"
+    yield f"| the first touch of a page of 4,096 bytes, µs | {of.page:.2f} |"
 
 
-def table(names: Sequence[str], found: Mapping[str, Mapping[str, float]], more: Sequence[str] = ()) -> Iterator[str]:
+def beside_bounds(of: Bounds, colds: Found, warm_reader: Figures) -> Iterator[str]:
+    """A row for each phase of the reader's cold start; where something bounds it, how far it is from that."""
+    rows: tuple[tuple[str, tuple[str, ...], float | None, str], ...] = (
+        ("fork, isolation", ("fork", "isolation"), together(colds[SMALLEST], "fork", "isolation"), f"{SMALLEST}'s"),
+        ("python", ("python",), of.python, "`python` to its first line, its fork too"),
+        ("imports", ("imports",), of.ctypes, "`import ctypes`, without which there is no library"),
+        ("library", ("library",), of.library, "dlopen and environment by ctypes"),
+        ("weights", ("weights",), None, "none measured: a session is ONNX Runtime's own work"),
+        ("tokenizer", ("tokenizer",), None, "none measured"),
+        ("runtime api", ("runtime api",), colds[SMALLEST]["runtime api"], f"{SMALLEST}'s"),
+        ("first run", ("first run",), warm_reader["run"], "a warm run"),
+        ("handler", ("handler",), together(warm_reader, *HANDLER), "a warm request's"),
+    )
+    yield from (
+        "| phase of the reader's cold start | ms | bound | between them | what the bound is |",
+        "|---" * 5 + "|",
+    )
+    for name, phases, bound, what in rows:
+        ms = together(colds[READER], *phases)
+        cells = ("", "") if bound is None else (f"{bound:.1f}", f"{ms - bound:.1f}")
+        yield f"| {name} | {ms:.1f} | {' | '.join(cells)} | {what} |"
+
+
+def together(figures: Figures, *names: str) -> float:
+    return sum(figures[name] for name in names)
+
+
+def table(names: Sequence[str], found: Found, more: Sequence[str] = ()) -> Iterator[str]:
     """A row for each function: its phases, which add up to the total."""
     yield "| ms | " + " | ".join([*names, "**total**", *more]) + " |"
     yield "|---" * (len(names) + len(more) + 2) + "|"
@@ -105,12 +163,6 @@ def table(names: Sequence[str], found: Mapping[str, Mapping[str, float]], more: 
         digits = 2 if sum(phases) < 10 else 1
         cells = [*(f"{ms:.{digits}f}" for ms in phases), f"**{sum(phases):.{digits}f}**", *rest]
         yield f"| {function} | {' | '.join(cells)} |"
-
-
-def by_hand(page: Path) -> list[str]:
-    """What was written below the tables."""
-    text = page.read_text(encoding="utf-8") if page.exists() else ""
-    return ["", BY_HAND + text.partition(BY_HAND)[2].rstrip()] if BY_HAND in text else []
 
 
 def measure(runs: int, requests: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -131,11 +183,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9, help="cold starts of each function (default 9)")
     parser.add_argument("--requests", type=int, default=100, help="warm requests of each (default 100)")
     options = parser.parse_args()
-    load = os.getloadavg()[0]
-    limits = list(bounds(options.runs))
+    limits = bounds(options.runs)
     colds, warms = measure(options.runs, options.requests)
     sides = [f"processor: {side}" for side in ("client", "server", "function")]
-    command = f"python benchmarks/profiles.py --runs {options.runs} --requests {options.requests}"
     lines = [
         "# One cold start and one warm request of each example",
         "",
@@ -148,18 +198,19 @@ def main() -> None:
         "",
         *table(cold.PHASES, colds),
         "",
-        *limits,
+        *bounds_table(limits),
+        "",
+        *beside_bounds(limits, colds, warms[READER]),
+        "",
+        "`fork` of a function with a table has the start of the table's writer in it, which `serve` starts once.",
         "",
         "## Warm",
         "",
         *table(warm.PHASES, warms, sides),
         "",
         "Processor time is the mean of all requests, at the client, the server, and the function's process.",
-        "",
-        f"Machine: {machine.describe()}, load average {load:.1f} before the run. Command: `{command}`.",
-        *by_hand(machine.RESULTS / "profiles.md"),
     ]
-    machine.write("profiles", lines)
+    machine.write("profiles", lines, ("onnxruntime",))
 
 
 if __name__ == "__main__":
