@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -179,15 +179,18 @@ def memory_rows(name: str, found: dict[bool, dict[int, float]]) -> list[str]:
     return rows
 
 
+def targets(times: dict[tuple[Kind, int], list[float]]) -> Iterator[tuple[str, str, bool]]:
+    """For each number of tokens; of both levels of isolation the slower counts."""
+    for tokens in dict.fromkeys(tokens for _, tokens in times):
+        ms = max(median(taken) for (kind, count), taken in times.items() if kind.forks and count == tokens) * 1000
+        yield f"the shipped reader, forked, {tokens} tokens: first answer in at most 30 ms", f"{ms:.1f}", ms <= 30
+
+
 def report(times: dict[tuple[Kind, int], list[float]], sizes: dict[str, dict[bool, dict[int, float]]]) -> list[str]:
-    short = min(tokens for _, tokens in times)
-    slowest = max(median(taken) for (kind, tokens), taken in times.items() if kind.forks and tokens == short) * 1000
     return [
         "# Environments forked from a process that has loaded the function",
         "",
-        *machine.targets(
-            [("the shipped reader, forked: first answer in at most 30 ms", f"{slowest:.1f}", slowest <= 30)]
-        ),
+        *machine.targets(targets(times)),
         "| cold start of the shipped reader, one vCPU | median ms | least | most |",
         "|---|---|---|---|",
         *(machine.row(f"{tokens} tokens, {kind}", seconds) for (kind, tokens), seconds in times.items()),
