@@ -30,13 +30,8 @@ def loads(text: str | bytes, **options: Any) -> Any:
         value, end = _scan(whole, 0)
         if end == len(whole):
             return value
-    except (
-        ValueError,
-        StopIteration,
-        RecursionError,
-        SystemError,
-    ):  # the last where `json.decoder` is not there to raise
-        pass
+    except (ValueError, StopIteration, RecursionError, SystemError):
+        pass  # the last is CPython's where `json`, whose error it would raise, is not loaded
     import json
 
     return json.loads(text, **options)
