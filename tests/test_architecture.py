@@ -177,7 +177,10 @@ TYPED = {
 }
 WITH_MODEL = {".function.model", ".function.onnx", ".function.ort", ".function.session", ".limits"}
 WITH_PICTURE = {".function.pictures", ".limits"}
-TEXT = {".function.spans", ".function.text", ".function.textmodel", ".function.tokenizer", ".function.wordpiece"}
+TEXT = {
+    *(".function.spans", ".function.text", ".function.textmodel", ".function.tokenizer"),
+    *(".function.vocabulary", ".function.wordpiece"),
+}
 
 
 def cold(service: str, handler: str, fields: dict[str, str], cache: Path) -> set[str]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from test_wordpiece import CASED, UNCASED, library, own
 from tokenizers import Tokenizer
 
-from pilotlight.function.wordpiece import WordPiece, read_vocabulary
+from pilotlight.function.vocabulary import split
+from pilotlight.function.wordpiece import WordPiece
 
 SHIPPED = Path(__file__).parents[2] / "examples" / "question_answering" / "models" / "qa" / "vocab.txt"
 AT_ONCE = 1000  # texts
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=Path, default=SHIPPED, help="default: the shipped reader's")
     parser.add_argument("files", nargs="+", type=Path)
     options = parser.parse_args()
-    vocabulary = read_vocabulary(str(options.vocabulary))
+    vocabulary = split(options.vocabulary.read_bytes())
     sides = [(own(vocabulary, each), library(vocabulary, each)) for each in (UNCASED, CASED)]
     every = (text for file in options.files for text in texts(file))
     count = characters = differ = 0

@@ -19,7 +19,9 @@ from pilotlight.errors import ModelError
 from pilotlight.function import wordpiece
 from pilotlight.function.characters import MOVING
 from pilotlight.function.tokenizer import Encoding
-from pilotlight.function.wordpiece import WordPiece, read_vocabulary
+from pilotlight.function.vocabulary import Indexed, Listed, split
+from pilotlight.function.wordpiece import WordPiece
+from pilotlight.optimize.wordpiece import index
 
 ROOT = Path(__file__).parents[2]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -81,10 +83,19 @@ def library(vocabulary: Sequence[str], options: Options) -> Tokenizer:
     return made
 
 
+def indexed(vocabulary: Sequence[str]) -> Indexed:
+    content = "".join(f"{piece}\n" for piece in vocabulary).encode()
+    return Indexed(content, index(content))
+
+
 def own(vocabulary: Sequence[str], options: Options) -> WordPiece:
     strip = options.lowercase if options.strip_accents is None else options.strip_accents
     return WordPiece(
-        vocabulary, lowercase=options.lowercase, strip_accents=strip, chinese=options.chinese, special=SPECIAL
+        indexed(vocabulary),
+        lowercase=options.lowercase,
+        strip_accents=strip,
+        chinese=options.chinese,
+        special=SPECIAL,
     )
 
 
@@ -131,7 +142,7 @@ def test_longest_pieces_first() -> None:
 
 
 def test_an_encoding() -> None:
-    assert WordPiece(["[UNK]", "un", "##able", "!"]).encode("Unable  unwell!") == Encoding(
+    assert WordPiece(Listed(["[UNK]", "un", "##able", "!"])).encode("Unable  unwell!") == Encoding(
         ids=[1, 2, 0, 3], offsets=[(0, 2), (2, 6), (8, 14), (14, 15)], words=[0, 0, 1, 2]
     )
 
@@ -248,7 +259,7 @@ def test_any_special_pieces(special: list[str], text: str) -> None:
     plain = Tokenizer(theirs.model)
     plain.normalizer, plain.pre_tokenizer = theirs.normalizer, theirs.pre_tokenizer
     plain.add_special_tokens(special)
-    Both(plain, WordPiece(vocabulary, special=special)).check([text])
+    Both(plain, WordPiece(indexed(vocabulary), special=special)).check([text])
 
 
 @given(st.lists(st.text("ab#", min_size=1, max_size=5), max_size=20), st.text("ab# ", max_size=40))
@@ -304,64 +315,23 @@ def test_the_texts_of_this_repository() -> None:
     """By a vocabulary made of them, and by that of the example for question answering where it is installed."""
     texts = list(paragraphs())
     shipped = ROOT / "examples" / "question_answering" / "models" / "qa" / "vocab.txt"
-    vocabularies = [vocabulary_of(texts), *([read_vocabulary(str(shipped))] if shipped.is_file() else [])]
+    vocabularies = [vocabulary_of(texts), *([split(shipped.read_bytes())] if shipped.is_file() else [])]
     for vocabulary, options in product(vocabularies, (UNCASED, CASED)):
         Both(library(vocabulary, options), own(vocabulary, options)).check(texts)
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"[UNK]\nthe\n", ["[UNK]", "the"]),
-        (b"[UNK]\nthe", ["[UNK]", "the"]),
-        (b"[UNK]\r\nthe\r\n", ["[UNK]", "the"]),
-        (b"[UNK] \nthe\t\n", ["[UNK]", "the"]),
-        (b"[UNK]\n\nthe\n\n", ["[UNK]", "", "the", ""]),
-        ("[UNK]\na\u2028b\n".encode(), ["[UNK]", "a\u2028b"]),
-    ],
-)
-def test_a_vocabulary_file_is_read_as_by_the_library(content: bytes, expected: list[str], tmp_path: Path) -> None:
-    file = tmp_path / "vocab.txt"
-    file.write_bytes(content)
-    assert read_vocabulary(str(file)) == expected
-    assert models.WordPiece.read_file(str(file)) == {piece: number for number, piece in enumerate(expected)}
-
-
-def test_a_byte_order_mark_is_no_part_of_the_first_piece(tmp_path: Path) -> None:
-    """The library has it in the piece, which then no text has."""
-    file = tmp_path / "vocab.txt"
-    file.write_bytes("\ufeff[UNK]\nthe\n".encode())
-    assert read_vocabulary(str(file)) == ["[UNK]", "the"]
-
-
-def test_of_equal_pieces_the_last_counts(tmp_path: Path) -> None:
-    file = tmp_path / "vocab.txt"
-    file.write_text("[UNK]\nthe\nthe\n")
-    assert models.WordPiece.read_file(str(file))["the"] == 2
-    twice = WordPiece(read_vocabulary(str(file)))
-    assert twice.encode("the").ids == [2]
-    assert twice.decode([1, 2]) == "the the"
-
-
-def test_a_vocabulary_that_cannot_be_used(tmp_path: Path) -> None:
-    missing, damaged = tmp_path / "none.txt", tmp_path / "damaged.txt"
-    damaged.write_bytes(b"[UNK]\n\xff\xfe")
-    with pytest.raises(ModelError, match="there is no such file"):
-        read_vocabulary(str(missing))
-    with pytest.raises(ModelError, match="invalid start byte"):
-        read_vocabulary(str(damaged))
-    with pytest.raises(ModelError, match="Is a directory"):
-        read_vocabulary(str(tmp_path))
+def test_a_vocabulary_that_lacks_pieces() -> None:
     with pytest.raises(ModelError, match=r"the vocabulary has no '\[UNK\]'"):
-        WordPiece(["the"])
+        WordPiece(Listed(["the"]))
     with pytest.raises(ModelError, match="the vocabulary has no '<s>'"):
-        WordPiece(["[UNK]"], special=["<s>"])
+        WordPiece(Listed(["[UNK]"]), special=["<s>"])
 
 
 START = """
 import sys
+from pilotlight.function.vocabulary import Listed
 from pilotlight.function.wordpiece import WordPiece
-tokenizer = WordPiece(["[UNK]", "the", "cafe", "."])
+tokenizer = WordPiece(Listed(["[UNK]", "the", "cafe", "."]))
 assert tokenizer.encode("The.").ids == [1, 3]
 assert not {"pilotlight.function.unicode_tables", "unicodedata"} & set(sys.modules)
 assert tokenizer.encode("café").ids == [2]

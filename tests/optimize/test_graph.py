@@ -11,6 +11,8 @@ import small_encoder
 from onnx import TensorProto, helper, numpy_helper
 
 from pilotlight import Model
+from pilotlight.errors import ModelError
+from pilotlight.function import vocabulary
 from pilotlight.optimize import graph, layout, outputs
 from pilotlight.optimize.exporters import Export
 
@@ -109,6 +111,32 @@ def test_a_tiny_graph_has_no_data_file(tmp_path: Path) -> None:
     layout.folder(_product(tmp_path, 2), Export("feature-extraction"), tmp_path, tmp_path / "made", "cold")
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["model.json", "model.onnx"]
     assert list(Model(tmp_path / "made").settings["files"]) == ["model.onnx"]
+
+
+def test_a_vocabulary_gets_its_index(tmp_path: Path) -> None:
+    """With the folder, or later, where an earlier version made it: the same."""
+    (tmp_path / "vocab.txt").write_text("[UNK]\nthe\n", encoding="utf-8")
+    settings = {"type": "wordpiece", "vocabulary": "vocab.txt"}
+    made = tmp_path / "made"
+    layout.folder(_product(tmp_path, 2), Export("feature-extraction", tokenizer=settings), tmp_path, made, "cold")
+    whole = {path.name: path.read_bytes() for path in made.iterdir()}
+    assert sorted(whole) == ["model.json", "model.onnx", "vocab.txt", "vocab.txt.index"]
+    assert Model(made).settings["files"]["vocab.txt.index"] == len(whole["vocab.txt.index"])
+    assert isinstance(vocabulary.load(str(made / "vocab.txt")), vocabulary.Indexed)
+
+    earlier = Model(made).settings
+    for each in (earlier["files"], earlier["sha256"]):
+        del each["vocab.txt.index"]
+    (made / "model.json").write_text(json.dumps(earlier), encoding="utf-8")
+    (made / "vocab.txt.index").unlink()
+    layout.add_index(made)
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == whole
+
+
+def test_a_folder_without_a_vocabulary_gets_no_index(tmp_path: Path) -> None:
+    layout.folder(_product(tmp_path, 2), Export("feature-extraction"), tmp_path, tmp_path / "made", "cold")
+    with pytest.raises(ModelError, match="its tokenizer has no vocabulary of WordPiece"):
+        layout.add_index(tmp_path / "made")
 
 
 def test_labels_that_the_source_does_not_name_are_numbered(plain: Path, tmp_path: Path) -> None:

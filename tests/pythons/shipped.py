@@ -28,12 +28,14 @@ for name in names:
 from inference.hello import handler
 
 from pilotlight import Response, endpoint
-from pilotlight.function import wordpiece
+from pilotlight.function import vocabulary, wordpiece
 from pilotlight.function.describe import describe
 
 WRONG = {"version": "2.0", "requestContext": {"http": {"method": "POST"}}, "body": '{"nam": "Ada"}'}
 PIECES = ["[UNK]", "read", "##ing", "the", "cafe", "\u96e8"]
-TOKENIZER = wordpiece.WordPiece(PIECES, lowercase=True, strip_accents=True, chinese=True, special=("[UNK]",))
+TOKENIZER = wordpiece.WordPiece(
+    vocabulary.Listed(PIECES), lowercase=True, strip_accents=True, chinese=True, special=("[UNK]",)
+)
 
 
 class Point(NamedTuple):

@@ -64,15 +64,16 @@ def load(folder: str, settings: Mapping[str, Any]) -> Tokenizer:
 
 
 def _wordpiece(folder: str, settings: Mapping[str, Any]) -> Tokenizer:
-    from pilotlight.function.wordpiece import WordPiece, read_vocabulary
+    from pilotlight.function import vocabulary
+    from pilotlight.function.wordpiece import WordPiece
 
     path = os.path.join(folder, settings.get("vocabulary", "vocab.txt"))
-    vocabulary = read_vocabulary(path)
+    loaded = vocabulary.load(path)
     lowercase = settings.get("lowercase", True)
     strip_accents = settings.get("strip_accents")
     try:
         return WordPiece(
-            vocabulary,
+            loaded,
             lowercase=lowercase,
             strip_accents=lowercase if strip_accents is None else strip_accents,
             chinese=settings.get("chinese", True),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pilotlight.function.characters import Characters
+    from pilotlight.function.vocabulary import Vocabulary
 
     Pieces = Sequence[tuple[int, int, int]]  # number in the vocabulary, first character and end within the word
 
@@ -30,26 +31,8 @@ LETTER, ALONE, SPACE = "a!\n"  # what a character is to a word: a part of it, a 
 JOINED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " do not", " 's", " 've", " 're")
 
 
-def read_vocabulary(path: str) -> list[str]:
-    """The pieces of a file with one a line, the first being number 0.
-
-    White space at the end of a line, and a byte order mark, are no part of a piece. An empty line takes a number.
-
-    Raises `ModelError` when the file cannot be read or is not UTF-8.
-    """
-    try:
-        with open(path, "rb") as file:
-            text = file.read().decode()
-    except FileNotFoundError:
-        raise ModelError(f"loading {path}: there is no such file", FOLDER_HINT) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"loading {path}: {error}", FOLDER_HINT) from None
-    lines = text.removeprefix("\ufeff").removesuffix("\n").split("\n")
-    return [line.rstrip() for line in lines]
-
-
 class WordPiece:
-    """A `Tokenizer`. Of equal pieces in `vocabulary` the last counts.
+    """A `Tokenizer`.
 
     `lowercase`, `strip_accents` and `chinese` (every Chinese character is a word) are BERT's. `unknown` is the piece
     for words that cannot be put together. The pieces in `special` are found wherever they stand in a text, as they are.
@@ -59,7 +42,7 @@ class WordPiece:
 
     def __init__(
         self,
-        vocabulary: Sequence[str],
+        vocabulary: Vocabulary,
         *,
         lowercase: bool = True,
         strip_accents: bool = True,
@@ -67,14 +50,10 @@ class WordPiece:
         unknown: str = "[UNK]",
         special: Iterable[str] = (),
     ) -> None:
-        self._pieces = vocabulary
-        self._numbers = dict(zip(vocabulary, range(len(vocabulary)), strict=True))
-        self._special = frozenset(special)
-        for piece in (unknown, *sorted(self._special)):
-            if piece not in self._numbers:
-                raise ModelError(f"the vocabulary has no {piece!r}", FOLDER_HINT)
-        self._unknown = self._numbers[unknown]
-        self._longest = max(map(len, vocabulary))
+        self._vocabulary = vocabulary
+        self._number = vocabulary.get
+        self._unknown = self._known_piece(unknown)
+        self._special = {piece: self._known_piece(piece) for piece in sorted(special)}
         self._kinds = Kinds(strip_accents, chinese)
         self._lowercase, self._strip_accents = lowercase, strip_accents
         self._known: dict[str, Pieces] = {}
@@ -85,7 +64,7 @@ class WordPiece:
         at = 0
         for first, end in self._places_of_special(text):
             self._encode(text[at:first], at, done)
-            done.ids.append(self._numbers[text[first:end]])
+            done.ids.append(self._special[text[first:end]])
             done.offsets.append((first, end))
             done.words.append(done.words[-1] + 1 if done.words else 0)
             at = end
@@ -93,8 +72,14 @@ class WordPiece:
         return done
 
     def decode(self, ids: Sequence[int]) -> str:
-        pieces = [self._pieces[number] for number in ids if 0 <= number < len(self._pieces)]
+        pieces = [self._vocabulary.piece(number) for number in ids if 0 <= number < len(self._vocabulary)]
         return "".join(_written(*each) for each in enumerate(each for each in pieces if each not in self._special))
+
+    def _known_piece(self, piece: str) -> int:
+        number = self._number(piece)
+        if number is None:
+            raise ModelError(f"the vocabulary has no {piece!r}", FOLDER_HINT)
+        return number
 
     def _places_of_special(self, text: str) -> Iterable[tuple[int, int]]:
         """Where several begin at one place, the longest. Texts with some are rare, and `re` is not loaded before."""
@@ -159,8 +144,8 @@ class WordPiece:
     def _longest_piece(self, word: str, first: int) -> tuple[int, int]:
         """The number and the end of the longest piece at `first`; the end is `first` when there is none."""
         mark = CONTINUES if first else ""
-        for end in range(min(len(word), first + self._longest), first, -1):
-            number = self._numbers.get(mark + word[first:end])
+        for end in range(min(len(word), first + self._vocabulary.longest), first, -1):
+            number = self._number(mark + word[first:end])
             if number is not None:
                 return number, end
         return self._unknown, first

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from pilotlight.errors import ModelError
 from pilotlight.function.model import FORMAT, Model
 from pilotlight.optimize import graph
 from pilotlight.optimize.tools import needed
+from pilotlight.optimize.wordpiece import write_index
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
@@ -67,18 +69,36 @@ def outside(tensor: TensorProto, place: Mapping[str, int]) -> None:
 
 
 def folder(model: ModelProto, made: Export, source: Path, out: Path, prefer: str) -> None:
-    """Write the model folder `out`: the graph, its weights, the tokenizer's file of the folder `source`, model.json."""
+    """Write the model folder `out`: the graph, its weights, the tokenizer of the folder `source`, model.json."""
     out.mkdir(parents=True)
     session = write(model, out, prefer)
     name = made.tokenizer.get("vocabulary") or made.tokenizer.get("file")
     if name:
         shutil.copyfile(source / name, out / name)
+        if "vocabulary" in made.tokenizer:
+            write_index(out / name)
     data = out / DATA
     if data.exists() and not data.stat().st_size:  # nothing is large enough
         data.unlink()
     files = {file.name: file.stat().st_size for file in sorted(out.iterdir())}
     settings = {**_settings(made, out / FILE), "session": session, "files": files, "sha256": digests(out, files)}
     (out / "model.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def add_index(folder: Path | str) -> None:
+    """Write the index of the WordPiece vocabulary into a model folder of an earlier version, and name it in model.json.
+
+    Raises `ModelError` where the folder has none.
+    """
+    file = Path(folder) / "model.json"
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    if "vocabulary" not in settings.get("tokenizer", {}):
+        raise ModelError(f"indexing {folder}: its tokenizer has no vocabulary of WordPiece")
+    index = write_index(file.with_name(settings["tokenizer"]["vocabulary"]))
+    settings.setdefault("files", {})[index.name] = index.stat().st_size
+    if "sha256" in settings:
+        settings["sha256"].update(digests(file.parent, [index.name]))
+    file.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
