@@ -3,8 +3,8 @@
     python benchmarks/wordpiece.py [--runs 15] [--vocabulary FILE]
 
 needs the extra `text`. Without `--vocabulary` one is made: 30,522 pieces of the length that English ones have. Both
-sides load what they would serve, vocab.txt and tokenizer.json, in fresh processes in turn, and must give the same
-numbers and places. Prints a table and writes it to `benchmarks/results/wordpiece.md`.
+sides load what they would serve, vocab.txt with its index and tokenizer.json, in fresh processes in turn, and must
+give the same numbers and places. Prints a table and writes it to `benchmarks/results/wordpiece.md`.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from statistics import median
 
 import machine
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from pilotlight.optimize.wordpiece import write_index
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = 30_522
@@ -89,6 +91,7 @@ def prepare(folder: Path, pieces: list[str]) -> dict[str, str]:
     made.add_special_tokens(SPECIAL)
     made.save(str(folder / "tokenizer.json"), pretty=False)
     (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8")
+    write_index(folder / "vocab.txt")
     long = prose(pieces, LONG)
     places = made.encode(long[:5000]).offsets
     (folder / "short.txt").write_text(long[: places[SHORT - 1][1]], encoding="utf-8")
