@@ -368,3 +368,14 @@ def test_nobody_answers() -> None:
 def test_no_url(url: str) -> None:
     with pytest.raises(UsageError, match="is no URL"):
         Client(url)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "1" + "0" * 400, "true", '"1"'])
+def test_a_phase_that_is_no_time_is_left_out(value: str) -> None:
+    assert load.phases(f'{{"t_model": 0.5, "t_other": {value}}}'.encode()) == {"t_model": 0.5}
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://localhost:99999/", "http://localhost:port/"])
+def test_a_url_with_a_wrong_port_or_address_is_none(url: str) -> None:
+    with pytest.raises(UsageError, match="is no URL"):
+        Client(url)

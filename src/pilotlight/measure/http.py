@@ -19,12 +19,16 @@ class Client:
     event loop that it was used in."""
 
     def __init__(self, url: str, headers: tuple[str, ...] = (), timeout: float = TIMEOUT) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            is_url, port = parts.scheme in ("http", "https") and parts.hostname, parts.port
+        except ValueError:  # of a port or an IPv6 address
+            is_url = False
+        if not is_url:
             raise UsageError(f"{url!r} is no URL", "write http://127.0.0.1:8080/kim_cnn")
-        self._host = parts.hostname
+        self._host = parts.hostname or ""
         self._secure = ssl.create_default_context() if parts.scheme == "https" else None
-        self._port = parts.port or (443 if self._secure else 80)
+        self._port = port or (443 if self._secure else 80)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         lines = [f"POST {target} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
         if not any(header.lower().startswith("content-type:") for header in headers):

@@ -11,7 +11,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from math import ceil, inf
+from math import ceil, inf, isfinite
 from statistics import fmean
 from time import perf_counter, process_time
 from typing import NamedTuple
@@ -203,7 +203,15 @@ def phases(payload: bytes) -> dict[str, float]:
     except (ValueError, RecursionError):
         return {}
     fields = answer.items() if isinstance(answer, dict) else ()
-    return {name: float(value) for name, value in fields if name.startswith(PHASE) and type(value) in (int, float)}
+    return {name: float(value) for name, value in fields if name.startswith(PHASE) and _is_time(value)}
+
+
+def _is_time(value: object) -> bool:
+    """Python's JSON also has NaN, infinity and integers that no float holds."""
+    try:
+        return type(value) in (int, float) and isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return False
 
 
 def summary(run: Run) -> Summary:
