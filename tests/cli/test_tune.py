@@ -244,3 +244,10 @@ def test_serve_says_whether_it_shares(service: Path, start_server: Callable[...,
     server.stop()
     err = server.end()[1]
     assert ("Processor time is not held" in err) == bool(shares.why_not())
+
+
+@pytest.mark.parametrize("option", ["--weight", "--cold-share"])
+def test_a_share_that_is_no_number_is_refused(option: str) -> None:
+    result = CliRunner().invoke(cli, ["tune", option, "nan"])
+    assert result.exit_code == 2
+    assert "nan is not a finite number" in result.output

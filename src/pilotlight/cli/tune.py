@@ -13,6 +13,7 @@ from pilotlight import limits, project
 from pilotlight.cli import models, output, progress
 from pilotlight.cli import tune_output as shown
 from pilotlight.cli.invoke import complete, find, read_event
+from pilotlight.cli.numbers import Finite
 from pilotlight.cli.place import Place, options, refuse_without
 from pilotlight.cli.tune_output import Found
 from pilotlight.errors import UsageError
@@ -82,17 +83,21 @@ class Settings(NamedTuple):
 @click.option(
     "--requests", type=click.IntRange(1), default=20, show_default=True, help="Warm requests after each, for 2 s."
 )
-@click.option("--architecture", type=click.Choice((*_ARCHITECTURES, "both")), help="See below.")
+@click.option(
+    "--architecture",
+    type=click.Choice((*_ARCHITECTURES, "both")),
+    help="What to try. By default both here, the other by its price alone, and with --remote the deployed one.",
+)
 @click.option(
     "--cold-share",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.01,
     show_default=True,
     help="The part of requests that are cold starts, which cost is for.",
 )
 @click.option(
     "--weight",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.5,
     show_default=True,
     help="Of cost in the balance: 1 is cost alone, 0 time alone.",
