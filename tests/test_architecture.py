@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "pilotlight"
 
 ENGINES = ("local", "optimize", "vectors", "bundle", "deploy", "measure")
 SETTINGS = tuple(f"settings_{part}" for part in ("parts", "gateway", "deploy", "convert", "checks", "edit"))
-BESIDE = ("artifacts", "fronts", "model_version", "prices", "route", "source", "usage")
+BESIDE = ("architecture", "artifacts", "fronts", "model_version", "prices", "route", "source", "usage")
 PROJECT = ("project", "settings", "settings_file", *BESIDE, *SETTINGS)
 GROUND = ("", "errors", "events", "limits", "tuples", "values")  # "" is the package itself
 SHIPPED = ("function", *GROUND)

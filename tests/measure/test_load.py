@@ -289,6 +289,12 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
         elif self.path == "/odd":
             self.wfile.write(b"what?\r\n\r\n")
+        elif self.path == "/open":  # as HTTP/1.0 has it: the answer ends with the connection
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n" + body)
+            self.close_connection = True
+        elif self.path == "/early":
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         else:
             self.send_response({"/busy": 429, "/moved": 301}.get(self.path, 200))
             self.send_header("Content-Length", str(len(body)))
@@ -339,6 +345,11 @@ def test_a_type_of_ones_own(url: str) -> None:
 def test_a_connection_that_the_server_closes_is_opened_anew(url: str) -> None:
     assert ask(f"{url}/last", b"1", b"2") == [Reply(b"1"), Reply(b"2")]
     assert len(Handler.ports) == 2
+
+
+@pytest.mark.parametrize("path", ["open", "early"])
+def test_answers_of_other_forms(url: str, path: str) -> None:
+    assert ask(f"{url}/{path}", b"1", b"2") == [Reply(b"1"), Reply(b"2")]
 
 
 def test_a_large_answer(url: str) -> None:

@@ -14,6 +14,7 @@ from pilotlight.cli.cost import cost
 from pilotlight.cli.deploy import deploy
 from pilotlight.cli.destroy import destroy
 from pilotlight.cli.doctor import doctor
+from pilotlight.cli.interrupts import INTERRUPTED
 from pilotlight.cli.invoke import invoke
 from pilotlight.cli.logs import logs
 from pilotlight.cli.new import new
@@ -62,7 +63,7 @@ def main() -> None:
         output.error(error.format_message(), _help_of(error))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

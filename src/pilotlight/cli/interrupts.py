@@ -11,6 +11,9 @@ import msgspec
 
 from pilotlight.cli import output
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it for SIGINT."""
+
 _AFTER_ECHO = "\n"  # a terminal has written ^C
 
 

@@ -14,6 +14,7 @@ import uvloop
 
 from pilotlight import project
 from pilotlight.cli import load_target, models, output, progress
+from pilotlight.cli.interrupts import INTERRUPTED
 from pilotlight.cli.invoke import complete, find
 from pilotlight.cli.load_inputs import Inputs
 from pilotlight.cli.load_output import Files, Measured, Plan, show, write
@@ -29,7 +30,6 @@ from pilotlight.optimize.progress import Progress
 _REQUESTS = 1000
 _SECONDS = 30.0
 _MOST = 10_000_000  # requests of an open loop, whose times are known before
-_INTERRUPTED = 130  # as shells have it for SIGINT
 
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
@@ -248,5 +248,5 @@ def _interrupted(text: str, remote: bool) -> NoReturn:
     output.note(f"Interrupted: {text}.")
     if remote:  # else Python waits for the threads of calls that are under way, a function's timeout at most
         sys.stdout.flush()
-        os._exit(_INTERRUPTED)
-    raise SystemExit(_INTERRUPTED)
+        os._exit(INTERRUPTED)
+    raise SystemExit(INTERRUPTED)

@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-import platform
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from pilotlight import architecture
 from pilotlight.cli import output
 from pilotlight.cli.place import Place
 from pilotlight.deploy import log_lines
@@ -45,9 +45,8 @@ async def function(asked: Function) -> AsyncIterator[Target]:
     reports = _Reports()
     pool = Pool(lambda key, line: lines.append(line), machine_memory(), observer=reports)
     pool.deploy([asked])
-    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
     try:
-        yield Target(asked.key, _sending(pool, Call(asked.key, b""), reports.told), asked.memory, architecture)
+        yield Target(asked.key, _sending(pool, Call(asked.key, b""), reports.told), asked.memory, architecture.here())
     except FunctionError:
         for line in lines:
             output.note(line)

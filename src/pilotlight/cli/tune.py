@@ -1,6 +1,5 @@
 """`pilotlight tune`: which memory setting of a function is the cheapest, the fastest, and a balance of both."""
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +9,10 @@ import msgspec
 import uvloop
 
 from pilotlight import limits, project
+from pilotlight.architecture import here
 from pilotlight.cli import models, output, progress
 from pilotlight.cli import tune_output as shown
+from pilotlight.cli.interrupts import INTERRUPTED
 from pilotlight.cli.invoke import complete, find, read_event
 from pilotlight.cli.numbers import Finite
 from pilotlight.cli.place import Place, options, refuse_without
@@ -25,8 +26,6 @@ from pilotlight.project import Function, Project
 
 MEMORIES = (128, 256, 512, 1024, 1769, 3008)
 _ARCHITECTURES = ("x86_64", "arm64")
-_OF_MACHINES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-_INTERRUPTED = 130  # as shells have it for SIGINT
 
 
 def _memories(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
@@ -103,7 +102,12 @@ class Settings(NamedTuple):
     help="Of cost in the balance: 1 is cost alone, 0 time alone.",
 )
 @click.option(
-    "--choose", "goal", type=click.Choice(GOALS), default="balanced", show_default=True, help="To be written."
+    "--choose",
+    "goal",
+    type=click.Choice(GOALS),
+    default="balanced",
+    show_default=True,
+    help="Whose memory goes into the settings.",
 )
 @click.option("--write", is_flag=True, help="Change `memory` in pilotlight.toml.")
 @click.option(
@@ -196,7 +200,7 @@ def _here(
 ) -> int:
     from pilotlight.cli import tune_local
 
-    machine = _OF_MACHINES.get(platform.machine(), "x86_64")
+    machine = here()
     if architecture not in (None, "both", machine):
         hint = "--architecture both shows what it costs if it is as fast, and --remote measures it on AWS"
         raise UsageError(f"measuring {architecture}: this machine is {machine}", hint)
@@ -225,6 +229,6 @@ def _told(service: Project, found: Found, is_whole: bool, settings: Settings) ->
         shown.draw(found, settings.plot)
     if not is_whole:
         output.note("Interrupted: these are the rounds that were whole before.")
-        return _INTERRUPTED
+        return INTERRUPTED
     shown.suggest(found, service, settings.goal, settings.write)
     return 0

@@ -13,14 +13,13 @@ with. A dry run checks what there is to check: name, qualifier, payload; there a
 
 import binascii
 import json
-import platform
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NoReturn, Protocol
 from urllib.parse import unquote
 
 import msgspec
 
-from pilotlight import limits
+from pilotlight import architecture, limits
 from pilotlight.errors import InvokeError, ModelNotInstalled, NotFound, PayloadTooLarge, Throttled
 from pilotlight.events import Headers, Request, Response
 from pilotlight.local import eventstream, tables, tracing
@@ -264,7 +263,7 @@ def _configuration(function: Function) -> dict[str, object]:
         "MemorySize": function.memory,
         "EphemeralStorage": {"Size": function.tmp},
         "Environment": {"Variables": {**tables.variables(function), **settings(function, cache_folder(function))}},
-        "Architectures": ["arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"],
+        "Architectures": [architecture.here()],
         "SnapStart": snapshots,
         "PackageType": "Zip",
         "Version": "$LATEST",

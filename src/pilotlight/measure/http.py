@@ -48,6 +48,10 @@ class Client:
             if connection is not None:
                 connection.close()
             return Reply(str(error).encode(), type(error).__name__)
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.close()
+            raise
         self._idle.append(connection)
         return Reply(payload, str(status) if status >= 300 else "")
 
@@ -83,6 +87,7 @@ class _Connection(asyncio.Protocol):
         self._answered = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
+        self._has_begun = self._has_end = False
         self._transport.write(request)
         return await self._answered
 
@@ -98,14 +103,32 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = False
+        if error is None and self._is_whole_at_end():
+            self._finish()
         self._fail(error or ConnectionResetError("the server closed the connection"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._has_end = self._has_end or name.lower() in (b"content-length", b"transfer-encoding")
+
+    def on_headers_complete(self) -> None:
+        self._has_begun = True
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
 
     def on_message_complete(self) -> None:
+        if self._parser.get_status_code() < 200:  # the answer comes after it
+            self._body.clear()
+            return
         if not self._parser.should_keep_alive():
             self.close()
+        self._finish()
+
+    def _is_whole_at_end(self) -> bool:
+        """Whether the end of the connection is that of the answer (RFC 9112, 6.3)."""
+        return hasattr(self, "_answered") and self._has_begun and not self._has_end
+
+    def _finish(self) -> None:
         if not self._answered.done():
             self._answered.set_result((self._parser.get_status_code(), b"".join(self._body)))
 
