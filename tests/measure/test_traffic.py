@@ -56,6 +56,8 @@ def test_the_same_seed_is_the_same_traffic() -> None:
         (["0\n", "0.5\n", "0.5\n", "12\n"], [0, 0.5, 0.5, 12]),
         (["time,path\n", "100,/a\n", "101.5,/b\n", "\n"], [0, 1.5]),
         (["2026-11-28T08:30:00Z\n", "2026-11-28T08:30:01.250Z\n", "2026-11-28T09:30:02+01:00\n"], [0, 1.25, 2]),
+        (["\ufeff5\r\n", "7\r\n"], [0, 2]),
+        (['"5","a\n', '"7",b\n'], [0, 2]),
     ],
 )
 def test_a_file_of_arrivals(lines: list[str], arrivals: list[float]) -> None:
@@ -73,6 +75,8 @@ def test_a_file_of_arrivals(lines: list[str], arrivals: list[float]) -> None:
         (["1\n", "inf\n"], "reading trace.csv, line 2: 'inf' is no time"),
         ([], "reading trace.csv: it has no requests"),
         (["time\n"], "reading trace.csv: it has no requests"),
+        (["1\n", "1" * 200_000], "reading trace.csv, line 2: field larger than field limit (131072)"),
+        (["1\n", "x" * 50], f"reading trace.csv, line 2: '{'x' * 40}...' is no time"),
     ],
 )
 def test_a_file_that_is_not_right(lines: list[str], reason: str) -> None:
@@ -82,7 +86,8 @@ def test_a_file_that_is_not_right(lines: list[str], reason: str) -> None:
 
 
 def test_a_file_of_counts_has_so_many_in_each_minute() -> None:
-    trace = traffic.read_trace(["minute,count\n", "0,3\n", "2,5\n", "9,0\n"], "counts.csv", Random(1))
+    lines = ["\ufeffminute,count\r\n", '"0","3"\r\n', "2,5\r\n", "9,0\r\n"]
+    trace = traffic.read_trace(lines, "counts.csv", Random(1))
     assert Counter(int(time // 60) for time in trace.arrivals) == {0: 3, 2: 5}
     assert trace.arrivals == sorted(trace.arrivals)
     assert trace.seconds == 600
@@ -109,6 +114,9 @@ def test_a_file_of_moments_is_a_trace_with_its_longest_gap() -> None:
         (["minute,count\n", "3,99000000\n"], ", line 2: with it there are more than 20,000,000 requests"),
         (["minute,count\n", "3,0\n"], ": it has no requests"),
         (["minute,count\n"], ": it has no requests"),
+        (["Minute,Requests\n", "0,5\n"], ", line 1: 'minute,requests' is not the header minute,count"),
+        (["minute;count\n", "0;5\n"], ", line 1: 'minute;count' is not the header minute,count"),
+        (["minute,count\n", f"{'9' * 5000},5\n"], f", line 2: the minute {'9' * 40}... is too large"),
         ([], ": it has no requests"),
         (["time\n", "1\n", "\n", " ,/a\n"], ", line 4: the time is missing"),
     ],

@@ -117,7 +117,8 @@ def _rate(asked: TrafficOptions) -> float:
 
 def _bound(requests: float, seconds: float) -> None:
     if seconds > _LONGEST:
-        raise UsageError(f"{seconds / DAY:,.0f} days are too many to simulate", "a day, or a week, tells of a month")
+        days = f"{seconds / DAY:,.0f}" if seconds < 1e12 * DAY else f"{seconds / DAY:.3g}"
+        raise UsageError(f"{days} days are too many to simulate", "a day, or a week, tells of a month")
     if requests > traffic.MOST:
         hint = "simulate less of it with --hours; the bill is scaled to a month"
         raise UsageError(f"{requests:,.0f} requests are more than {traffic.MOST:,} to simulate", hint)

@@ -9,7 +9,7 @@ import csv
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from math import ceil
 from random import Random
 from typing import NamedTuple
@@ -20,6 +20,8 @@ MINUTE, DAY = 60.0, 86_400.0
 MOST = 20_000_000
 """Requests that a file may tell of: as many as memory holds, and minutes simulate."""
 
+_DIGITS = 12  # of a minute or a count
+_SHOWN = 40  # characters of what is wrong
 _HINT = "a line is one request's time, in seconds or as 2026-11-28T08:30:00Z, the earliest first; a header is skipped"
 _COUNTS = "with the header minute,count a line is a minute, 0 or later and later than the one before, and its requests"
 
@@ -85,17 +87,30 @@ def read_trace(lines: Iterable[str], name: str, random: Random) -> Trace:
 
     Raises `UsageError`, with the number of the line.
     """
-    rows = iter(csv.reader(lines))
+    rows = _rows(lines, name)
     first = next(rows, [])
-    if [cell.strip().lower() for cell in first] == ["minute", "count"]:
+    header = [cell.strip().lower() for cell in first]
+    if header == ["minute", "count"]:
         return _counted(rows, name, random)
-    return traced(read(_again(first, rows), name), MINUTE)
+    if header and header[0].startswith("minute"):
+        raise UsageError(f"reading {name}, line 1: {','.join(header)!r} is not the header minute,count", _COUNTS)
+    return traced(_times(chain([first], rows), name), MINUTE)
 
 
-def _again(first: list[str], rows: Iterator[list[str]]) -> Iterator[str]:
-    """The first cells as lines."""
-    for row in (first, *rows):
-        yield f'"{row[0].replace(chr(34), "")}"\n' if row else "\n"
+def _rows(lines: Iterable[str], name: str) -> Iterator[list[str]]:
+    """Without the mark that some programs write before UTF-8. Quotes are not looked at: one that has no end would take
+    the rest of the file for a cell. Raises `UsageError`."""
+    whole = iter(lines)
+    marked = (line.removeprefix("\ufeff") for line in islice(whole, 1))
+    reader = csv.reader(chain(marked, whole), quoting=csv.QUOTE_NONE)
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise UsageError(f"reading {name}, line {reader.line_num}: {error}", _HINT) from None
+        yield [cell.strip().strip('"') for cell in row]
 
 
 def _counted(rows: Iterator[list[str]], name: str, random: Random) -> Trace:
@@ -116,14 +131,15 @@ def _counted(rows: Iterator[list[str]], name: str, random: Random) -> Trace:
 
 def _count(row: Sequence[str], before: int, room: int) -> tuple[int, int]:
     """Raises `ValueError` for what is no minute and its count."""
-    texts = [cell.strip() for cell in row]
-    if len(texts) != 2 or not all(texts):
-        raise ValueError("the minute or the count is missing" if len(texts) <= 2 else f"it has {len(texts)} values")
-    for what, text in zip(("minute", "count"), texts, strict=True):
+    if len(row) != 2 or not all(row):
+        raise ValueError("the minute or the count is missing" if len(row) <= 2 else f"it has {len(row)} values")
+    for what, text in zip(("minute", "count"), row, strict=True):
         if not text.isascii() or not text.isdecimal():
             negative = text.startswith("-") and text[1:].isdecimal()
-            raise ValueError(f"the {what} {text} is negative" if negative else f"{text!r} is no {what}")
-    minute, count = (int(text) for text in texts)
+            raise ValueError(f"the {what} {_short(text)} is negative" if negative else f"{_short(text)!r} is no {what}")
+        if len(text) > _DIGITS:
+            raise ValueError(f"the {what} {_short(text)} is too large")
+    minute, count = (int(text) for text in row)
     if minute <= before:
         raise ValueError(f"the minute {minute} is not later than the one before")
     if count > room:
@@ -136,8 +152,15 @@ def read(lines: Iterable[str], name: str) -> list[float]:
 
     Raises `UsageError`, with the number of the line, for what is no time, negative or earlier than the one before.
     """
+    return _times(_rows(lines, name), name)
+
+
+def _times(rows: Iterable[list[str]], name: str) -> list[float]:
     times: list[float] = []
-    for number, text in _cells(lines):
+    for number, row in enumerate(rows, 1):
+        if not row:
+            continue  # the line is empty
+        text = row[0]
         time = _time(text)
         if time is None and not times and number == 1:
             continue  # a header
@@ -150,20 +173,20 @@ def read(lines: Iterable[str], name: str) -> list[float]:
     return [time - times[0] for time in times]
 
 
-def _cells(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    for number, row in enumerate(csv.reader(lines), 1):
-        if row:  # else the line is empty
-            yield number, row[0].strip()
-
-
 def _wrong(text: str, time: float | None, before: list[float]) -> str:
     if time is None:
-        return f"{text!r} is no time" if text else "the time is missing"
+        return f"{_short(text)!r} is no time" if text else "the time is missing"
     if time < 0:
         return f"the time {text} is negative"
     if before and time < before[-1]:
         return f"the time {text} is earlier than the one before"
+    if len(before) >= MOST:
+        return f"with it there are more than {MOST:,} requests"
     return ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _time(text: str) -> float | None:
