@@ -260,6 +260,27 @@ def test_a_busy_function_is_cheaper_in_containers(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_what_only_an_always_on_machine_holds_is_said_to_be_on_it(tmp_path: Path) -> None:
+    """No cold start at all, with one environment at most: even the first would have to be there before."""
+    status, out, err = run(
+        "cost", *GIVEN, "--traffic", "constant", "--rate", "1", "--hours", "0.5", "--concurrency", "1", "--cold", "0",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert status == 0, err
+    last = out.splitlines()[-1]
+    assert last.startswith("Take 1 x SageMaker, ml.c5.large, for $")
+    assert "with 0.00% of cold starts at most, and on Lambda nothing does; there a zip for arm64, " in last
+
+
+def test_a_serverless_endpoint_that_costs_less_is_said_with_what_is_not_known(tmp_path: Path) -> None:
+    status, out, err = run("cost", "--run", "5ms", "--init", "300ms", "--hours", "1", folder=tmp_path)
+    assert status == 0, err
+    last = out.splitlines()[-1]
+    assert last.startswith("Take a zip for arm64, started on demand, behind a function URL, for $")
+    assert " By price alone SageMaker serverless, 2 GB, is cheaper, by $0." in last
+    assert last.endswith("measure whether it holds the target.")
+
+
 def test_both_processors_with_times_of_their_own(tmp_path: Path, found: Found) -> None:
     run_file.write(tmp_path / "arm.json", RUN)
     slow = Saved(**{**{name: getattr(RUN, name) for name in RUN.__struct_fields__}, "architecture": "x86_64"})

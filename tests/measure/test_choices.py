@@ -186,9 +186,21 @@ def test_tasks_addresses_and_a_balancer() -> None:
     assert (cost.number, always_on.workers(WORK)) == (4, 4)
     assert dict(cost.items) == {
         "4 tasks": pytest.approx(4 * 730 * (0.04048 + 2 * 0.004445)),
-        "public addresses": pytest.approx(4 * 730 * 0.005),
-        "load balancer": pytest.approx(730 * (0.0225 + 0.008)),
+        "public addresses": pytest.approx((4 + 2) * 730 * 0.005),
+        "load balancer": pytest.approx(730 * (0.0225 + 10 * 3600 / 1024 * 0.008)),  # 10 MB a second, each GB a unit
     }
+    small = always_on.fargate(machine, WORK._replace(bytes=1024))
+    assert dict(small.items)["load balancer"] == pytest.approx(730 * (0.0225 + 10 / 25 * 0.008))
+
+
+def test_answers_that_leave_aws_are_paid_wherever_they_are_made() -> None:
+    """The first 100 GB are free there as well."""
+    work = WORK._replace(month=1024.0 * 150, answer=2**20)
+    task, endpoint = always_on.task(1769, "x86_64"), always_on.instances(1769)[0]
+    assert task is not None
+    costs = [always_on.fargate(task, work), always_on.endpoint(endpoint, work)]
+    costs += [each for each in [always_on.serverless_endpoint(1769, 1.0, work)] if each]
+    assert [dict(cost.items)["data transfer out"] for cost in costs] == [pytest.approx(50 * 0.09)] * 3
 
 
 def test_instances_hold_several_workers() -> None:

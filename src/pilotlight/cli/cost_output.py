@@ -103,7 +103,7 @@ def _show_standing(standing: Sequence[Standing]) -> None:
 def _even(standing: Standing) -> str:
     if standing.even is None:
         return "cheaper at no number of requests"
-    return f"cheaper from {standing.even:,.0f} requests a month on"
+    return f"cheaper from {float(f'{standing.even:.3g}'):,.0f} requests a month on"
 
 
 def _show_refused(compared: Compared) -> None:
@@ -113,17 +113,32 @@ def _show_refused(compared: Compared) -> None:
 
 
 def recommendation(case: Case, compared: Compared) -> str:
-    """One sentence: what to take, why, and what the next one costs more or less."""
+    """What to take, why, what the next one costs more, and what is cheaper by price alone."""
     best = compared.options[0]
-    rivals = [each for each in compared.standing if each.price is not None and each.cost.total < best.total]
-    rival = min(rivals, key=lambda each: each.cost.total, default=None)
-    if rival is not None:
-        saved = best.total - rival.cost.total
-        return (
-            f"Take {rival.cost.number} x {rival.cost.machine.name}, for {dollars(rival.cost.total)} a month: at this "
-            f"rate it costs {dollars(saved)} less than the best of Lambda, {_named(best)}."
-        )
-    return f"Take {_named(best)}, for {dollars(best.total)} a month: {_why(case, best)}; {_next(case, compared)}."
+    holds = best.holds(case.target)
+    rivals = [each.cost for each in compared.standing if each.price is not None]
+    rival = min(rivals, key=lambda each: each.total, default=None)
+    if rival is None or (holds and rival.total >= best.total):
+        taken = f"Take {_named(best)}, for {dollars(best.total)} a month: {_why(case, best)}{_next(case, compared)}."
+        return taken + _by_price(compared, best.total)
+    why = (
+        f"at this rate it costs {dollars(best.total - rival.total)} less than the best of Lambda, {_named(best)}"
+        if holds
+        else f"it answers {_within(case)}, and on Lambda nothing does; there {_named(best)} comes nearest, for "
+        f"{dollars(best.total)}"
+    )
+    taken = f"Take {rival.number} x {rival.machine.name}, for {dollars(rival.total)} a month: {why}."
+    return taken + _by_price(compared, rival.total)
+
+
+def _by_price(compared: Compared, total: float) -> str:
+    """What costs less and has cold starts that nobody has measured."""
+    cheaper = [each.cost for each in compared.standing if each.price is None and each.cost.total < total]
+    return "".join(
+        f" By price alone {each.machine.name}, is cheaper, by {dollars(total - each.total)}: its cold starts are not "
+        "in these figures and its callers have to sign requests, so measure whether it holds the target."
+        for each in cheaper
+    )
 
 
 def _named(option: Option) -> str:
@@ -131,13 +146,15 @@ def _named(option: Option) -> str:
     return option.choice.text.replace(NAMES["provisioned"], NAMES["provisioned"] + number)
 
 
-def _why(case: Case, best: Option) -> str:
+def _within(case: Case) -> str:
     within = f"99 of 100 requests in {milliseconds(case.target.within)} ms"
-    if case.target.cold < 1:
-        within += f" with {case.target.cold:.2%} of cold starts at most"
+    return within + (f" with {case.target.cold:.2%} of cold starts at most" if case.target.cold < 1 else "")
+
+
+def _why(case: Case, best: Option) -> str:
     if best.holds(case.target):
-        return f"the cheapest that answers {within}"
-    return f"none answers {within}, and it comes nearest"
+        return f"the cheapest of Lambda that answers {_within(case)}"
+    return f"nothing answers {_within(case)}, and it comes nearest"
 
 
 def _next(case: Case, compared: Compared) -> str:
@@ -145,11 +162,11 @@ def _next(case: Case, compared: Compared) -> str:
     best = compared.options[0]
     others = [each for each in compared.options if abs(each.total - best.total) > 1e-9 and each.holds(case.target)]
     if not others:
-        return "no other that holds the target costs another amount"
+        return "; no other that does costs another amount" if best.holds(case.target) else ""
     other = others[0]
     more = other.total - best.total
     ratio = f", {more / best.total:.0%}" if best.total else ""
-    return f"the next, {_named(other)}, costs {dollars(more)} more{ratio}"
+    return f"; the next, {_named(other)}, costs {dollars(more)} more{ratio}"
 
 
 def notes(case: Case, compared: Compared) -> list[str]:

@@ -179,7 +179,7 @@ def _standing_by(
     run = case.of(architecture).times.run
     record = month.usage(deployed, plain, seconds).write_units * cost.WRITES.tiers[0][1] / requests
     moved = deployed.request_bytes + deployed.answer_bytes
-    work = Work(rate, run, case.target.within, requests, moved, record=record)
+    work = Work(rate, run, case.target.within, requests, moved, deployed.answer_bytes, record=record)
     if work.room < 0:
         found, refused = [], [Refused("always on", "one request alone takes longer than the target")]
     else:

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from pilotlight import limits, prices
+from pilotlight.measure import cost
 from pilotlight.measure.load import percentile
 from pilotlight.measure.month import SECONDS
 from pilotlight.measure.queues import Queued, always_on, fewest
@@ -22,7 +23,10 @@ _SIZES = (
     *((0.25, 0.5, 2, 0.5), (0.5, 1, 4, 1), (1, 2, 8, 1), (2, 4, 16, 1), (4, 8, 30, 1)),
     *((8, 16, 60, 4), (16, 32, 120, 8)),
 )
-_NEW_CONNECTIONS = 25  # a second, of a capacity unit of a load balancer; each request is one here
+# Of a capacity unit of a load balancer, of which the part that is used is paid, by what needs most of it: connections
+# a second, each request being one here, and bytes an hour. aws.amazon.com/elasticloadbalancing/pricing (belief)
+_NEW_CONNECTIONS, _HOURLY_BYTES = 25, 2**30
+_BALANCER_ADDRESSES = 2  # one in each of the two zones that it has at least
 
 
 class Machine(NamedTuple):
@@ -35,15 +39,16 @@ class Machine(NamedTuple):
 
 class Work(NamedTuple):
     """`rate` requests a second in the busiest minute, of which 99 in 100 may take `within` seconds in all; `run` is
-    what they take without a queue. `month` are a month's requests, `bytes` of each with its answer. `more` times the
-    workers of M/M/c are taken: its arrivals and times are not those of each function. `record` is what the record of a
-    request costs in dollars, wherever it is made."""
+    what they take without a queue. `month` are a month's requests, `bytes` of each with its answer, `answer` of that
+    alone. `more` times the workers of M/M/c are taken: its arrivals and times are not those of each function. `record`
+    is what the record of a request costs in dollars, wherever it is made."""
 
     rate: float
     run: Sequence[float]
     within: float
     month: float
     bytes: int
+    answer: int = 0
     more: float = 1.0
     record: float = 0.0
 
@@ -51,9 +56,11 @@ class Work(NamedTuple):
         return self._replace(rate=self.rate * factor, month=self.month * factor)
 
     @property
-    def records(self) -> tuple[tuple[str, float], ...]:
-        """The item of a bill for them, where there are some."""
-        return (("records", self.month * self.record),) if self.record else ()
+    def anywhere(self) -> tuple[tuple[str, float], ...]:
+        """The items that a bill has on Lambda as well: answers that leave AWS, and records where there are some."""
+        sent = cost.amount(cost.SENT, self.month * self.answer / 2**30)
+        records = (("records", self.month * self.record),) if self.record else ()
+        return (("data transfer out", sent), *records) if sent else records
 
     @property
     def room(self) -> float:
@@ -85,14 +92,15 @@ def task(memory: int, architecture: str) -> Machine | None:
 
 
 def fargate(machine: Machine, work: Work) -> Cost:
-    """Tasks with a public address each, and their balancer."""
+    """Tasks with a public address each, and their balancer with its own."""
     count = _count(machine, work)
-    hours, units = prices.HOURS, max(1.0, work.month / SECONDS / _NEW_CONNECTIONS)
+    hours, second = prices.HOURS, work.month / SECONDS
+    units = max(second / _NEW_CONNECTIONS, second * 3600 * work.bytes / _HOURLY_BYTES)
     items = (
         (f"{count} tasks", count * machine.hour * hours),
-        ("public addresses", count * prices.ADDRESS_HOUR * hours),
+        ("public addresses", (count + _BALANCER_ADDRESSES) * prices.ADDRESS_HOUR * hours),
         ("load balancer", (prices.BALANCER_HOUR + units * prices.BALANCER_UNIT_HOUR) * hours),
-        *work.records,
+        *work.anywhere,
     )
     return Cost(machine, count, items)
 
@@ -113,7 +121,7 @@ def endpoint(machine: Machine, work: Work) -> Cost:
     count = _count(machine, work)
     moved = work.month * work.bytes / 2**30 * prices.ENDPOINT_GB
     running = count * machine.hour * prices.HOURS
-    return Cost(machine, count, ((f"{count} instances", running), ("data processed", moved), *work.records))
+    return Cost(machine, count, ((f"{count} instances", running), ("data processed", moved), *work.anywhere))
 
 
 def serverless_endpoint(memory: int, billed_seconds: float, work: Work) -> Cost | None:
@@ -124,7 +132,7 @@ def serverless_endpoint(memory: int, billed_seconds: float, work: Work) -> Cost 
     moved = work.month * work.bytes / 2**30 * prices.ENDPOINT_GB
     duration = billed_seconds * gigabytes * prices.ENDPOINT_GB_SECOND
     machine = Machine(f"SageMaker serverless, {gigabytes} GB", 1, 0.0)
-    return Cost(machine, 0, (("duration", duration), ("data processed", moved), *work.records))
+    return Cost(machine, 0, (("duration", duration), ("data processed", moved), *work.anywhere))
 
 
 def workers(work: Work) -> int:

@@ -149,6 +149,11 @@ def _charge(meter: dict[str, float], usage: Usage, price: Price, units: float) -
             at += part
 
 
+def amount(price: Price, units: float) -> float:
+    """What so many units cost an account that has used none before."""
+    return sum(item.amount for item in _charge({}, Usage(""), price, units))
+
+
 def _projected(usage: Usage, items: Iterable[Item]) -> Projection:
     amount = sum(item.amount for item in items if item.function == usage.function and item.what not in _ONCE)
     return Projection(usage.function, amount / usage.requests * _MILLION)
