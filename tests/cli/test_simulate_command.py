@@ -88,6 +88,16 @@ def test_a_table_a_file_and_a_plot(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
 
 
+def test_what_is_counted_is_whole_in_the_table(tmp_path: Path) -> None:
+    """1,667 requests in a day: 50,704.6 in a month."""
+    status, out, err = run("simulate", *GIVEN, "--rate", "0.02", "--records", folder=tmp_path)
+    assert status == 0, err
+    lines = {line[2:50].strip(): line[50:67].strip() for line in out.splitlines() if "$" in line}
+    assert (lines["Requests"], lines["HTTP API requests"]) == ("50,705", "50,705")
+    assert lines["DynamoDB writes of records"] == "152,114"
+    assert lines["CloudWatch log ingestion"] == "0.015"
+
+
 def test_the_settings_of_the_folder_hold_and_options_go_before_them(service: Path, found: Found) -> None:
     told = found("simulate", *GIVEN, "--hours", "1", folder=service)
     function, allowed = told["function"], told["lambda"]
@@ -180,6 +190,9 @@ def test_a_trace_with_gaps_says_how_long_they_are(tmp_path: Path, found: Found) 
         (["--provisioned", "9", "--concurrency", "5"], "9 provisioned environments are more than the concurrency of 5"),
         (["--provisioned", "9", "--provisioned-max", "5"], "--provisioned-max is 5, and --provisioned, the least, 9"),
         (["--provisioned-schedule", "8=3"], "Invalid value for '--provisioned-schedule': '8=3' is no schedule"),
+        (["--rate", "nan"], "Invalid value for '--rate': nan is not a finite number."),
+        (["--keep-alive", "nan"], "Invalid value for '--keep-alive': nan is not a finite number."),
+        (["--traffic", "published", "--cv", "nan"], "Invalid value for '--cv': nan is not a finite number."),
         (["--memory", "64"], "Invalid value for '--memory': 64 is not in the range 128<=x<=10240."),
         (["--plot", "a.gif"], "plotting to a.gif: it is neither PNG nor SVG"),
     ],

@@ -7,6 +7,7 @@ import click
 from pilotlight.cli import cost_output, cost_steps, output, progress, sim_inputs
 from pilotlight.cli.cost_steps import Case
 from pilotlight.cli.invoke import complete
+from pilotlight.cli.numbers import Finite
 from pilotlight.cli.sim_options import (
     Duration,
     FunctionOptions,
@@ -41,7 +42,7 @@ from pilotlight.measure.choices import Target
     type=Duration(),
     help="In which 99 of 100 requests have to be answered.  [default: twice that of warm ones]",
 )
-@click.option("--cold", type=click.FloatRange(0, 1), default=1.0, help="The most of cold starts, as a share.")
+@click.option("--cold", type=Finite(0, 1), default=1.0, help="The most of cold starts, as a share.")
 @click.option("--free-tier", is_flag=True, help="Take off what AWS does not charge of an account's month.")
 @click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the break-even.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

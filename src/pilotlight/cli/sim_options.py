@@ -9,12 +9,13 @@ from typing import IO, Any, NamedTuple
 import click
 
 from pilotlight import limits
+from pilotlight.cli.numbers import Finite
 from pilotlight.measure.scaling import DAY
 from pilotlight.settings import Front
 
 _UNITS = {"ms": 0.001, "s": 1.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
-_POSITIVE = click.FloatRange(0, min_open=True)
+_POSITIVE = Finite(0, min_open=True)
 _LONGEST = 3600.0  # seconds of a duration: an invocation takes 900 at most
 
 
@@ -142,11 +143,11 @@ traffic_options = _packed(
     click.option("--requests-per-month", type=_POSITIVE, help="The same by the month of 730 hours."),
     click.option(
         "--applications",
-        type=click.FloatRange(0, 100),
+        type=Finite(0, 100),
         help="The rate that so many per cent of the published applications do not exceed; 45 is once an hour, 81 "
         "once a minute.",
     ),
-    click.option("--cv", type=click.FloatRange(0, 10), help="Of the times between published requests; drawn without."),
+    click.option("--cv", type=Finite(0, 10), help="Of the times between published requests; drawn without."),
     click.option("--burst", type=_POSITIVE, help="Requests a second in a burst, 10 s every 300.  [default: 20 x rate]"),
     click.option(
         "--trace",
@@ -173,9 +174,7 @@ times_options = _packed(
     click.option(
         "--platform-init", type=Duration(), help="What AWS takes before the init phase begins.  [default: 50ms]"
     ),
-    click.option(
-        "--errors", type=click.FloatRange(0, 1), help="Share of invocations that fail.  [default: as measured]"
-    ),
+    click.option("--errors", type=Finite(0, 1), help="Share of invocations that fail.  [default: as measured]"),
     click.option("--event", type=click.Path(dir_okay=False, allow_dash=True), help="A file with the event to measure."),
     click.option("--data", metavar="JSON", help="The event itself."),
 )
@@ -186,7 +185,7 @@ function_options = _packed(
     click.option(
         "--memory", type=click.IntRange(limits.MEMORY_MIN, limits.MEMORY_MAX), help="MB, instead of the setting."
     ),
-    click.option("--timeout", type=click.FloatRange(0, limits.TIMEOUT_MAX, min_open=True), help="Seconds."),
+    click.option("--timeout", type=Finite(0, limits.TIMEOUT_MAX, min_open=True), help="Seconds."),
     click.option("--tmp", type=click.IntRange(limits.TMP_MIN, limits.TMP_MAX), help="MB of /tmp."),
     click.option("--concurrency", type=click.IntRange(1), help="Reserved, or what the account has.  [default: 1000]"),
     click.option("--architecture", type=click.Choice(["x86_64", "arm64"]), help="Whose prices hold."),
@@ -194,7 +193,7 @@ function_options = _packed(
     click.option("--records/--no-records", "recorded", default=None, help="Whether each invocation is recorded."),
     click.option(
         "--keep-alive",
-        type=click.FloatRange(0, DAY),
+        type=Finite(0, DAY),
         help="Seconds that an idle environment stays.  [default: 360]",
     ),
     click.option("--request-bytes", type=click.IntRange(0), default=1024, show_default=True, help="Of one request."),

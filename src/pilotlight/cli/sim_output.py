@@ -1,7 +1,9 @@
 """What `simulate` shows: the answers, the bill of a month by item, a plot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from pilotlight.cli import output
@@ -9,12 +11,13 @@ from pilotlight.cli.sim_inputs import Traffic
 from pilotlight.cli.sim_times import Timed
 from pilotlight.measure import cost, month, plot
 from pilotlight.measure.choices import NAMES
-from pilotlight.measure.cost import Bill
+from pilotlight.measure.cost import Bill, Item
 from pilotlight.measure.month import Deployed
 from pilotlight.measure.simulate import Lambda, Outcome
 
 _PERCENTS = (50, 90, 99)
 _POINTS = 400  # of a curve of latencies
+_STEPS = 360  # over time that an eye tells apart
 
 
 class Found(NamedTuple):
@@ -120,38 +123,49 @@ def _rows(outcome: Outcome) -> list[tuple[str, str, str]]:
     ]
 
 
+def _quantity(item: Item) -> str:
+    """Requests and writes are whole; of the rest as many digits as tell it from nothing."""
+    if item.unit in ("requests", "writes"):
+        return f"{item.quantity:,.0f}"
+    return f"{item.quantity:,.1f}" if item.quantity >= 1 else f"{item.quantity:.2g}"
+
+
 def _show_bill(found: Found) -> None:
     bill = found.bill
     output.line(f"\nA month of 730 h that goes on like this, in {cost.REGION}\n")
     for item in bill.items:
-        output.line(f"  {item.what:48} {item.quantity:16,.1f} {item.unit:9} {dollars(item.amount):>12}")
+        output.line(f"  {item.what:48} {_quantity(item):>16} {item.unit:9} {dollars(item.amount):>12}")
     output.line(f"  {'total':48} {'':16} {'':9} {dollars(bill.total):>12}")
 
 
 def draw(found: Found, path: Path) -> None:
     """Requests and environments over time, and which share of the answers took how long."""
     minutes = found.outcome.minutes
-    hours = [number / 60 for number in range(len(minutes))]
     with plot.figure(path, rows=3) as (above, middle, below):
-        above.plot(hours, [each.requests for each in minutes], color=plot.COLOURS[0], linewidth=0.8)
+        _over_time(above, {"requests": [each.requests for each in minutes]}, plot.COLOURS)
         above.set(ylabel="requests a minute", title=found.deployed.name, xlabel="hours")
-        _over_time(middle, hours, found)
+        lines = {
+            "busy": [each.busy for each in minutes],
+            "on demand": [each.environments for each in minutes],
+            "provisioned": [each.provisioned for each in minutes],
+        }
+        _over_time(middle, {name: values for name, values in lines.items() if any(values)}, plot.COLOURS[1:])
+        middle.set(ylabel="environments", xlabel="hours")
+        if any(map(any, lines.values())):
+            middle.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
         _latencies(below, found.outcome.latencies)
 
 
-def _over_time(axes: Any, hours: Sequence[float], found: Found) -> None:
-    minutes = found.outcome.minutes
-    lines = {
-        "busy": [each.busy for each in minutes],
-        "on demand": [each.environments for each in minutes],
-        "provisioned": [each.provisioned for each in minutes],
-    }
-    for colour, (name, values) in zip(plot.COLOURS[1:], lines.items(), strict=False):
-        if any(values):
-            axes.step(hours, values, where="post", label=name, color=colour, linewidth=0.8)
-    axes.set(ylabel="environments", xlabel="hours")
-    if any(map(any, lines.values())):
-        axes.legend(loc="upper left")
+def _over_time(axes: Any, lines: Mapping[str, Sequence[int]], colours: Sequence[str]) -> None:
+    """Minutes, or where they are too many to be told apart the mean of some of them, in a band from least to most."""
+    for colour, (name, values) in zip(colours, lines.items(), strict=False):
+        together = ceil(len(values) / _STEPS)
+        parts = [values[begin : begin + together] for begin in range(0, len(values), together)]
+        hours = [number * together / 60 for number in range(len(parts))]
+        axes.step(hours, [fmean(part) for part in parts], where="post", label=name, color=colour, linewidth=1.0)
+        if together > 1:
+            least, most = map(min, parts), map(max, parts)
+            axes.fill_between(hours, list(least), list(most), step="post", color=colour, alpha=0.15, linewidth=0)
 
 
 def _latencies(axes: Any, latencies: Sequence[float]) -> None:
