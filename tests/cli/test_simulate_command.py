@@ -231,6 +231,17 @@ def test_provisioned_concurrency_by_a_schedule(tmp_path: Path, found: Found) -> 
     assert hours == pytest.approx(3 * 12, abs=0.2)
 
 
+def test_a_schedule_is_by_the_time_of_day_of_the_trace(tmp_path: Path, found: Found) -> None:
+    """Half an hour before eight there is nothing, and after it two, after a minute or two."""
+    (tmp_path / "a.csv").write_text("2026-11-28T07:30:00Z\n2026-11-28T08:30:00Z\n")
+    told = found("simulate", *GIVEN, "--provisioned-schedule", "08:00=2,20:00=0", "--trace", "a.csv", folder=tmp_path)
+    items = told["month"]["items"]
+    (provisioned,) = (item for item in items if item["what"] == "Provisioned concurrency (x86_64)")
+    minutes = provisioned["quantity"] / (1769 / 1024) / 730 / 60
+    assert minutes == pytest.approx(2 * 28, abs=2)
+    assert told["cold"] == 1
+
+
 # cost
 
 

@@ -97,7 +97,7 @@ def test_a_file_of_counts_has_so_many_in_each_minute() -> None:
 
 def test_a_file_of_moments_is_a_trace_with_its_longest_gap() -> None:
     trace = traffic.read_trace(["time,path\n", "10,/a\n", "11,/b\n", "1000,/c\n", "1001,/d\n"], "a.csv", Random(1))
-    assert trace == traffic.Trace([0, 1, 990, 991], 991, 989, 1)
+    assert trace == traffic.Trace([0, 1, 990, 991], 991, 989, 1, begins=10)
     assert traffic.traced([]) == traffic.Trace([], 0, 0, 0)
 
 

@@ -25,7 +25,7 @@ from pilotlight.errors import UsageError
 from pilotlight.measure import plot
 from pilotlight.measure.drafts import draft
 from pilotlight.measure.month import Deployed
-from pilotlight.measure.scaling import Scaling
+from pilotlight.measure.scaling import Scaling, since
 from pilotlight.measure.simulate import Lambda, Outcome
 from pilotlight.measure.simulate import simulate as run
 from pilotlight.measure.traffic import Trace
@@ -91,7 +91,8 @@ def simulate(
         plot.check(picture)
     meant, traffic, deployed = sim_inputs.read(name, folder, asked, changed)
     allowed = sim_inputs.simulated(meant, deployed.front, platform_init(timing), changed)
-    deployed, allowed = _standing_by(meant, deployed, allowed, _StandingBy(provisioned, most, schedule, snapstart))
+    steps = since(traffic.trace.begins, schedule) if schedule else None
+    deployed, allowed = _standing_by(meant, deployed, allowed, _StandingBy(provisioned, most, steps, snapstart))
     with progress.shown() as told:
         known = timed(meant, deployed.architecture, deployed.memory, timing, told)
         by = _of(known, deployed.architecture)

@@ -38,6 +38,11 @@ class Scaling(NamedTuple):
         return passed[-1] if passed else self.schedule[-1][1]
 
 
+def since(begins: float, schedule: Sequence[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
+    """The schedule of a day for times that count from its second `begins` on."""
+    return tuple(sorted(((second - begins) % DAY, count) for second, count in schedule))
+
+
 class Allocation:
     """`allocated` are there now; `minute` is told at the end of each minute what the use in it was."""
 

@@ -65,12 +65,14 @@ def bursts(
 
 
 class Trace(NamedTuple):
-    """`arrivals` within `seconds`; `gap` is the longest time without one, from `gap_from` on."""
+    """`arrivals` within `seconds`; `gap` is the longest time without one, from `gap_from` on. `begins` is the second of
+    the day (UTC where that is told) from which all of these count."""
 
     arrivals: Sequence[float]
     seconds: float
     gap: float
     gap_from: float
+    begins: float = 0.0
 
 
 def traced(arrivals: Sequence[float], seconds: float = 0.0) -> Trace:
@@ -94,7 +96,8 @@ def read_trace(lines: Iterable[str], name: str, random: Random) -> Trace:
         return _counted(rows, name, random)
     if header and header[0].startswith("minute"):
         raise UsageError(f"reading {name}, line 1: {','.join(header)!r} is not the header minute,count", _COUNTS)
-    return traced(_times(chain([first], rows), name), MINUTE)
+    times = _times(chain([first], rows), name)
+    return traced(_since_first(times), MINUTE)._replace(begins=times[0] % DAY)
 
 
 def _rows(lines: Iterable[str], name: str) -> Iterator[list[str]]:
@@ -152,7 +155,11 @@ def read(lines: Iterable[str], name: str) -> list[float]:
 
     Raises `UsageError`, with the number of the line, for what is no time, negative or earlier than the one before.
     """
-    return _times(_rows(lines, name), name)
+    return _since_first(_times(_rows(lines, name), name))
+
+
+def _since_first(times: Sequence[float]) -> list[float]:
+    return [time - times[0] for time in times]
 
 
 def _times(rows: Iterable[list[str]], name: str) -> list[float]:
@@ -170,7 +177,7 @@ def _times(rows: Iterable[list[str]], name: str) -> list[float]:
         times.append(time)
     if not times:
         raise UsageError(f"reading {name}: it has no requests", _HINT)
-    return [time - times[0] for time in times]
+    return times
 
 
 def _wrong(text: str, time: float | None, before: list[float]) -> str:
