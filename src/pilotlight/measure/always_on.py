@@ -57,7 +57,7 @@ class Work(NamedTuple):
 
     @property
     def anywhere(self) -> tuple[tuple[str, float], ...]:
-        """The items that a bill has on Lambda as well: answers that leave AWS, and records where there are some."""
+        """The items that a bill has on Lambda as well: answers that leave AWS (of an endpoint: belief), and records."""
         sent = cost.amount(cost.SENT, self.month * self.answer / 2**30)
         records = (("records", self.month * self.record),) if self.record else ()
         return (("data transfer out", sent), *records) if sent else records
