@@ -1,13 +1,18 @@
 """`pilotlight bench cold` on a service with a model, in real execution environments."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from onnx import TensorProto, helper
 from test_commands import run, said
 
-from conftest import write
+from conftest import until, write
 
 PHASES = [
     *("fork", "isolation", "python", "imports", "library", "weights", "tokenizer", "Pillow", "runtime api"),
@@ -130,6 +135,37 @@ def test_mistakes_are_told_before_anything_starts(service: Path) -> None:
     assert (status, err.splitlines()[1]) == (2, "hint: did you mean 'double'? it has double, echo")
 
 
+SLOW = """
+import pathlib, time
+
+def handler(event, context):
+    with pathlib.Path(__file__).parents[1].joinpath("asked").open("a") as file:
+        file.write(".")
+    time.sleep(0.05)
+    return event
+"""
+
+
+def interrupted(service: Path, after: int, *arguments: str) -> tuple[int, str, str]:
+    """What the command says after Ctrl-C, which comes when the function was asked so often."""
+    write(service, {"inference/slow.py": SLOW})
+    command = [sys.executable, "-m", "pilotlight", *arguments]
+    asked = service / "asked"
+    with subprocess.Popen(command, cwd=service, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True) as process:
+        until(lambda: asked.exists() and len(asked.read_text()) >= after)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_ctrl_c_shows_the_cold_starts_before(service: Path) -> None:
+    status, out, err = interrupted(service, 4, "bench", "cold", "slow", "--runs", "100000", "--json")
+    assert (status, err) == (130, "Interrupted: these are the cold starts before.\n")
+    figures = json.loads(out)
+    assert (figures["function"], figures["is_whole"], 2 <= figures["runs"] < 100) == ("slow", False, True)
+    assert list(figures["phases_ms"]) == PHASES
+
+
 WARM = ["front", "invoke", "decode", "tokenize", "picture", "run", "handler", "encode", "respond", "return", "answer"]
 
 
@@ -154,6 +190,21 @@ def test_phases_of_warm_requests_as_a_table(service: Path) -> None:
     assert lines[0] == "Warm requests of double in ms: 2, one after the other"
     assert [line[2:13].strip() for line in lines[3:15]] == [*WARM, "total"]
     assert lines[16].startswith("  processor time of one, the first ones included: client ")
+
+
+def test_ctrl_c_shows_the_warm_requests_before(service: Path) -> None:
+    status, out, err = interrupted(service, 24, "bench", "warm", "slow", "--requests", "100000", "--json")
+    assert (status, err) == (130, "Interrupted: these are the requests before.\n")
+    figures = json.loads(out)
+    assert (figures["function"], figures["is_whole"], 3 <= figures["requests"] < 100) == ("slow", False, True)
+    assert list(figures["phases_ms"]) == ["front", "function", "answer"]
+    assert figures["phases_ms"]["function"]["min"] > 50
+    assert sum(figures["quickest_ms"].values()) == pytest.approx(figures["total_ms"]["min"], abs=0.001)
+
+
+def test_ctrl_c_before_anything_counts(service: Path) -> None:
+    status, out, err = interrupted(service, 1, "bench", "warm", "slow")
+    assert (status, err, out) == (130, "Interrupted: nothing was measured yet.\n", "")
 
 
 def test_a_warm_request_that_is_refused(service: Path) -> None:

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE
@@ -15,7 +14,7 @@ from subprocess import PIPE
 import pytest
 from test_commands import Done, run, said
 
-from conftest import RunningServer, write
+from conftest import RunningServer, until, write
 from http_servers import answer, serving
 from pilotlight import project
 from pilotlight.cli import main
@@ -202,7 +201,8 @@ def test_a_rate_that_cannot_be_reached_is_said(service: Path) -> None:
 def test_a_file_of_times_that_is_not_right(ask: Ask, service: Path, trace: str, message: str) -> None:
     (service / "trace.csv").write_text(trace)
     hint = (
-        "a line is one request's time, in seconds or as 2026-11-28T08:30:00Z, the earliest first; a header is skipped"
+        "a line is one request's time, in seconds (not milliseconds) or as 2026-11-28T08:30:00Z, the earliest first; "
+        "a header is skipped"
     )
     done = ask("tone", "--trace", "trace.csv", "--save", "run.json")
     assert done == (2, "", f"error: {message}\nhint: {hint}\n")
@@ -249,13 +249,6 @@ def handler(input: str) -> str:
     time.sleep(0.01)
     return input
 """
-
-
-def until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 PLAIN = """

@@ -92,6 +92,7 @@ def test_a_graph_becomes_a_model_folder(folder: Path) -> None:
     assert report["machine"]["processor"] in card
 
 
+@pytest.mark.system  # for its time
 def test_it_says_how_far_it_is(folder: Path) -> None:
     small_encoder.samples(folder / "samples.jsonl", 600)
     code, written, answer = on_a_terminal(*command("--json"), cwd=folder)
@@ -104,6 +105,7 @@ def test_it_says_how_far_it_is(folder: Path) -> None:
     assert re.search(r"step \d of 6: \w+, \d+:\d\d \| [\w ]+: \d+ of (600|6) in \d+:\d\d", written)
 
 
+@pytest.mark.system  # for its time
 def test_a_run_that_was_killed_goes_on(folder: Path) -> None:
     with subprocess.Popen(command(), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as killed:
         assert killed.stderr is not None
@@ -204,6 +206,7 @@ def test_the_missing_library_is_named(folder: Path) -> None:
     ]
 
 
+@pytest.mark.system  # for its time
 def test_a_run_that_was_killed_when_all_was_written_ends(folder: Path) -> None:
     """The folder is in its place, the work folder still there: the next run has only to put it there again."""
     killer = (

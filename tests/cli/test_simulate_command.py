@@ -194,6 +194,7 @@ def test_a_trace_with_gaps_says_how_long_they_are(tmp_path: Path, found: Found) 
         (["--keep-alive", "nan"], "Invalid value for '--keep-alive': nan is not a finite number."),
         (["--traffic", "published", "--cv", "nan"], "Invalid value for '--cv': nan is not a finite number."),
         (["--memory", "64"], "Invalid value for '--memory': 64 is not in the range 128<=x<=10240."),
+        (["--save", "none/a.json"], "writing none/a.json: there is no folder none"),
         (["--plot", "a.gif"], "plotting to a.gif: it is neither PNG nor SVG"),
     ],
 )

@@ -186,6 +186,7 @@ def test_an_interrupt_shows_what_was_measured(service: Path) -> None:
         (("--memory", "512,128,512"), "512 is there twice"),
         (("--clean",), "--clean is for deployed functions: give --remote as well"),
         (("--stage", "beta"), "--stage is for a deployed service: give --remote as well"),
+        (("--save", "none/all.json"), "writing none/all.json: there is no folder none"),
         (("--plot", "memory.pdf"), "plotting to memory.pdf: it is neither PNG nor SVG"),
         (("--weight", "2"), "2.0 is not in the range 0<=x<=1"),
     ],

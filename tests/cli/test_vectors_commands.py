@@ -301,6 +301,7 @@ def test_an_upload_that_failed_at_once_begins_anew(service: Path, table: Table, 
     assert len(list(table.scan())) == 4
 
 
+@pytest.mark.system  # for its time
 def test_an_upload_that_was_killed_goes_on(service: Path, table: Table, tmp_path: Path) -> None:
     numbered(service, 100_000)
     environ, journals = {"PILOTLIGHT_CACHE": str(tmp_path / "cache")}, tmp_path / "cache" / "uploads"

@@ -105,6 +105,7 @@ def record(number: int) -> dict[str, dict[str, str]]:
     return {**{name: {"S": text} for name, text in texts.items()}, "status": {"N": "200"}}
 
 
+@pytest.mark.system  # for its time
 def test_records_of_a_deployed_service(aws: Aws, service: Path) -> None:
     code, _, err = aws.run("records", "--remote", "--stage", "beta", cwd=service)
     assert code == 2

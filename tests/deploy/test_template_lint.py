@@ -27,7 +27,7 @@ def is_right(made: dict[str, Any]) -> None:
     assert violations(made) == []
 
 
-@pytest.mark.parametrize("kind", ["zip", "image"])
+@pytest.mark.parametrize("kind", ["zip", pytest.param("image", marks=pytest.mark.system)])  # for the time of all
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_has_a_template_without_a_fault(name: str, kind: str) -> None:
     is_right(template(of_example(name, kind)))

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import until
 from http_servers import Request, Slow, answer
 from hub_server import FakeHub, cut, files, fresh, open_hub, part
 from pilotlight.errors import CacheError, FetchError, FetchUnreachable
@@ -51,14 +52,6 @@ def end(process: "subprocess.Popen[str]") -> str:
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     return out.strip()
-
-
-def until(holds: Callable[[], object]) -> None:
-    for _ in range(2_000):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 def begun(kept: Path) -> int:

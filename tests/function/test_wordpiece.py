@@ -188,6 +188,7 @@ def test_a_long_word_is_unknown() -> None:
     assert pieces("\u0301" + "a\u0301" * 101) == [("[UNK]", "a\u0301" * 100 + "a")]
 
 
+@pytest.mark.system  # for its time
 def test_the_tables_are_what_the_library_does() -> None:
     assert generate_unicode.TARGET.read_text(encoding="utf-8") == generate_unicode.source()
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 
-from conftest import RunningServer, write
+from conftest import RunningServer, until, write
 
 Start = Callable[..., RunningServer]
 
@@ -425,8 +425,8 @@ def test_a_change_is_served_and_a_mistake_is_not(tmp_path: Path, start_server: S
     # a machine may be so busy that files which are written together come as two changes
     write(tmp_path / "service", {"inference/one.py": answering(2), "inference/two.py": answering(22)})
     started.wait_for("reloaded", services=["service"])
-    wait_until(lambda: httpx.post(url, timeout=60).text == "2")
-    wait_until(lambda: httpx.post(f"{started.url}/two", timeout=60).text == "22")
+    until(lambda: httpx.post(url, timeout=60).text == "2")
+    until(lambda: httpx.post(f"{started.url}/two", timeout=60).text == "22")
 
     write(tmp_path / "service", {"pilotlight.toml": "[functions.one]\ntimeuot = 3\n"})
     refused = started.wait_for("refused")
@@ -435,11 +435,11 @@ def test_a_change_is_served_and_a_mistake_is_not(tmp_path: Path, start_server: S
     assert httpx.post(url, timeout=60).json() == 2
 
     write(tmp_path / "service", {"pilotlight.toml": '[functions.one]\nroute = "POST /uno"\n'})
-    wait_until(lambda: httpx.post(f"{started.url}/uno", timeout=60).text == "2")
+    until(lambda: httpx.post(f"{started.url}/uno", timeout=60).text == "2")
     assert httpx.post(url, timeout=60).status_code == 404
 
     (tmp_path / "service/inference/two.py").unlink()
-    wait_until(lambda: httpx.post(f"{started.url}/two", timeout=60).status_code == 404)
+    until(lambda: httpx.post(f"{started.url}/two", timeout=60).status_code == 404)
 
 
 def test_what_a_function_writes_into_its_folder_is_no_change(tmp_path: Path, start_server: Start) -> None:
@@ -611,13 +611,6 @@ def request_without_waiting(server: RunningServer, path: str, missing: int = 0) 
     return connection
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_second_signal_does_not_wait(tmp_path: Path, start_server: Start) -> None:
     code = "import time\n\ndef handler(event, context):\n    print('running')\n    time.sleep(600)\n"
     started = start_server(write(tmp_path, {"inference/one.py": code}))
@@ -625,7 +618,7 @@ def test_a_second_signal_does_not_wait(tmp_path: Path, start_server: Start) -> N
         started.wait_for("log", line="running")
         children = processes_of(started.process.pid)
         started.process.send_signal(signal.SIGINT)
-        wait_until(lambda: refuses(started))  # the first signal has come
+        until(lambda: refuses(started))  # the first signal has come
         assert started.stop(signal.SIGINT) == 0
         assert not connection.recv(65_536).startswith(b"HTTP/1.1 503 ")  # which is the answer after the whole wait
     assert alive(children) == []

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import botocore.config
 import httpx
 import pytest
 
-from conftest import RunningServer, write
+from conftest import RunningServer, until, write
 
 UNISOLATED = ("--isolation", "none")  # the functions below wait for files of the test
 Start = Callable[..., RunningServer]
@@ -132,13 +131,6 @@ def client(server: RunningServer) -> Iterator[httpx.Client]:
 @pytest.fixture
 def gate(tmp_path: Path) -> Path:
     return tmp_path / "gate"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 # HTTP
@@ -296,7 +288,7 @@ def test_head_is_answered_at_once_and_the_function_runs_on(server: RunningServer
         assert reader.readline() == b"HTTP/1.1 201 Created\r\n"
         assert b"content-type: text/event-stream\r\n" in list(iter(reader.readline, b"\r\n"))
         gate.touch()
-        wait_until(lambda: not gate.exists())  # which is the last that the function does
+        until(lambda: not gate.exists())  # which is the last that the function does
         send(connection, "POST", "/pieces", {"count": 0})
         assert reader.readline() == b"HTTP/1.1 200 OK\r\n"
 
@@ -307,7 +299,7 @@ def test_a_client_that_goes_away_does_not_stop_the_function(
     with client.stream("POST", "/left", json={"gate": str(gate)}) as response:
         next(response.iter_text())
     gate.touch()
-    wait_until(lambda: not gate.exists())
+    until(lambda: not gate.exists())
     server.wait_for("request", path="/left", status=201)
     gate.touch()
     again = client.post("/left", json={"gate": str(gate)})

@@ -71,6 +71,10 @@ def test_a_file_of_arrivals(lines: list[str], arrivals: list[float]) -> None:
         (["1\n", ",a\n", "2\n"], "reading trace.csv, line 2: the time is missing"),
         (["-1\n"], "reading trace.csv, line 1: the time -1 is negative"),
         (["2\n", "1\n"], "reading trace.csv, line 2: the time 1 is earlier than the one before"),
+        (
+            ["1796000000000\n"],
+            "reading trace.csv, line 1: the time 1796000000000 is too late for seconds, also for those since 1970",
+        ),
         (["1\n", "nan\n"], "reading trace.csv, line 2: 'nan' is no time"),
         (["1\n", "inf\n"], "reading trace.csv, line 2: 'inf' is no time"),
         ([], "reading trace.csv: it has no requests"),

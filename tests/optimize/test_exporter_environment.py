@@ -52,6 +52,7 @@ def wanted(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Specification:
     return Specification("lamps", f"lamp==1.0 --hash=sha256:{sha256}\n", "wick==1.0", 3, 14)
 
 
+@pytest.mark.system  # for its time
 def test_what_the_lock_names_is_installed_once(wanted: Specification, tmp_path: Path) -> None:
     told = Told()
     python = environment.make(wanted, tmp_path, told)
@@ -105,6 +106,7 @@ def test_an_environment_whose_python_is_gone_is_made_anew(wanted: Specification,
     subprocess.run([python, "-I", "-c", "import pip"], check=True)
 
 
+@pytest.mark.system  # for its time
 def test_makers_at_the_same_time_make_one(wanted: Specification, tmp_path: Path) -> None:
     bare = replace(wanted, lock="", unhashed="")
     told = Told()

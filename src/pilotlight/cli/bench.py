@@ -15,6 +15,7 @@ import uvloop
 from pilotlight import project
 from pilotlight.cli import models, output
 from pilotlight.cli.compare import compare
+from pilotlight.cli.interrupts import INTERRUPTED
 from pilotlight.cli.invoke import complete, failure, read_event
 from pilotlight.cli.load import load
 from pilotlight.cli.warm import chosen, warm_command
@@ -68,7 +69,7 @@ bench.add_command(warm_command)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: all figures, in milliseconds and MB.")
 def cold_command(
     name: str | None, folder: Path, event: str | None, data: str | None, runs: int, drop_cache: bool, as_json: bool
-) -> None:
+) -> int:
     """Measure cold starts of FUNCTION, which may be left out where there is only one.
 
     Each run starts an execution environment as `serve` does, sends it one event and stops it. One more run goes first
@@ -77,21 +78,35 @@ def cold_command(
     The phases are `fork`, until there is a process; `isolation`; `python`, until the first of Pilotlight's code runs;
     `imports` of Pilotlight and the function, less what follows; `library`, ONNX Runtime and its environment; `weights`,
     the sessions of models; `tokenizer`; `Pillow`; `runtime api`, from there to the event, and from the answer to who
-    asked; `first run`, that of each session; `handler`, its own work.
+    asked; `first run`, that of each session; `handler`, its own work. Ctrl-C ends it and shows the runs until then.
     """
     function = models.ready(chosen(project.load(folder), name))
     call = Call(function.key, read_event(function, event, data))
-    starts, dropped = uvloop.run(_measure(function, call, runs, drop_cache, hidden=as_json))
-    if as_json:
-        output.record(function=function.name, runs=runs, **_figures(starts, dropped))
-    else:
-        _show(function, starts, dropped)
+    found, is_whole = _Found(), True
+    try:
+        uvloop.run(_measure(found, function, call, runs, drop_cache, hidden=as_json))
+    except KeyboardInterrupt:
+        is_whole = False
+    if found.starts and as_json:
+        output.record(function=function.name, runs=len(found.starts), is_whole=is_whole, **_figures(found))
+    elif found.starts:
+        _show(function, found)
+    if not is_whole:
+        kept = "these are the cold starts before" if found.starts else "nothing was measured yet"
+        output.note(f"Interrupted: {kept}.")
+    return 0 if is_whole else INTERRUPTED
 
 
-async def _measure(
-    function: Function, call: Call, runs: int, drop_cache: bool, hidden: bool
-) -> tuple[list[Start], Dropped | None]:
-    """The runs one after the other; the one before them compiles, and tells which files there are to drop."""
+class _Found:
+    """What was measured so far."""
+
+    def __init__(self) -> None:
+        self.starts: list[Start] = []
+        self.dropped: Dropped | None = None
+
+
+async def _measure(found: _Found, function: Function, call: Call, runs: int, drop_cache: bool, hidden: bool) -> None:
+    """Fill `found`, one run after the other; the one before them compiles, and tells which files there are to drop."""
 
     def environment(variables: Mapping[str, str]) -> contextlib.AbstractAsyncContextManager[Invoke]:
         traced: Function = msgspec.structs.replace(
@@ -100,13 +115,11 @@ async def _measure(
         return _environment(traced)
 
     files = (await cold.start(environment, call)).files | set(_model_files(function))
-    starts, dropped = [], None
     with _progress(runs, hidden) as bar:
         for _ in bar:
             if drop_cache:
-                dropped = page_cache.drop(files)
-            starts.append(await cold.start(environment, call))
-    return starts, dropped
+                found.dropped = page_cache.drop(files)
+            found.starts.append(await cold.start(environment, call))
 
 
 def _progress(runs: int, hidden: bool) -> "ProgressBar[int]":
@@ -164,7 +177,8 @@ def _check(function: Function, result: Result) -> None:
         raise FunctionError(f"{function.name}: it answered {status}: {answer.get('body', '')}", hint)
 
 
-def _figures(starts: Sequence[Start], dropped: Dropped | None) -> dict[str, object]:
+def _figures(found: _Found) -> dict[str, object]:
+    starts = found.starts
     return {
         "phases_ms": {name: _spread([each.phases[name] for each in starts]) for name in cold.PHASES},
         "total_ms": _spread([each.total for each in starts]),
@@ -172,7 +186,7 @@ def _figures(starts: Sequence[Start], dropped: Dropped | None) -> dict[str, obje
         "modules": starts[-1].modules,
         "rss_mb": round(median(each.memory.rss for each in starts), 1),
         "pss_mb": round(median(each.memory.pss for each in starts), 1),
-        "dropped": dropped._asdict() if dropped else None,
+        "dropped": found.dropped._asdict() if found.dropped else None,
     }
 
 
@@ -180,7 +194,8 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": round(median(values), 3), "min": round(min(values), 3), "max": round(max(values), 3)}
 
 
-def _show(function: Function, starts: Sequence[Start], dropped: Dropped | None) -> None:
+def _show(function: Function, found: _Found) -> None:
+    starts, dropped = found.starts, found.dropped
     cache = "the page cache without its files" if dropped else "the page cache warm"
     output.line(f"Cold starts of {function.name} in ms: {len(starts)} x a fresh environment, {cache}\n")
     output.line(f"  {'':11} {'median':>8} {'min':>8} {'max':>8}")

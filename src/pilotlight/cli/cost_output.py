@@ -181,7 +181,8 @@ def notes(case: Case, compared: Compared) -> list[str]:
     if any(each.price is not None for each in compared.standing):
         found.append(
             "What is always on has the workers that hold the target at the busiest minute, and none to spare; the "
-            "break-even takes the share of cold starts for the same at every rate."
+            "break-even takes the share of cold starts for the same at every rate, and the busiest minute for as many "
+            "times the mean: where more callers even it out, what is always on costs less from fewer requests on."
         )
     return found
 
@@ -205,4 +206,4 @@ def draw(case: Case, compared: Compared, path: Path) -> None:
         axes.plot(requests, [compared.price(each) for each in requests], color=plot.COLOURS[0], label=label)
         axes.axvline(compared.requests, color=plot.COLOURS[5], linewidth=0.8, linestyle=":")
         axes.set(xscale="log", yscale="log", xlabel="requests a month", ylabel="$ a month", title=case.deployed.name)
-        axes.legend(loc="upper left")
+        axes.figure.legend(loc="outside lower left")  # within, it would cross the lines

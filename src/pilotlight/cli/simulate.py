@@ -22,8 +22,7 @@ from pilotlight.cli.sim_options import (
 )
 from pilotlight.cli.sim_times import Timed, platform_init, timed
 from pilotlight.errors import UsageError
-from pilotlight.measure import plot
-from pilotlight.measure.drafts import draft
+from pilotlight.measure import drafts, plot
 from pilotlight.measure.month import Deployed
 from pilotlight.measure.scaling import Scaling, since
 from pilotlight.measure.simulate import Lambda, Outcome
@@ -87,6 +86,8 @@ def simulate(
     Lambda. Requests come as --traffic or --trace says; a day or a week of them is simulated, and the bill scaled to a
     month of 730 hours. Latencies are from the front on, without the network before it.
     """
+    if save:
+        drafts.check(save)
     if picture:
         plot.check(picture)
     meant, traffic, deployed = sim_inputs.read(name, folder, asked, changed)
@@ -144,7 +145,7 @@ def _standing_by(
 def _tell(found: sim_output.Found, save: Path | None, picture: Path | None, as_json: bool) -> None:
     record = sim_output.record(found)
     if save:
-        with draft(save) as file:
+        with drafts.draft(save) as file:
             file.write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
     if picture:
         sim_output.draw(found, picture)

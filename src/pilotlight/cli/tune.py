@@ -18,8 +18,7 @@ from pilotlight.cli.numbers import Finite
 from pilotlight.cli.place import Place, options, refuse_without
 from pilotlight.cli.tune_output import Found
 from pilotlight.errors import UsageError
-from pilotlight.measure import plot
-from pilotlight.measure.drafts import draft
+from pilotlight.measure import drafts, plot
 from pilotlight.measure.sweep import Plan, Tried
 from pilotlight.measure.tune import GOALS, Pricing
 from pilotlight.project import Function, Project
@@ -159,6 +158,8 @@ def tune_command(
     service = project.load(folder)
     function = _function(service, name)
     settings = Settings(Pricing(cold_share, function.tmp), weight, goal, write, save, plotted, as_json)
+    if save:
+        drafts.check(save)
     if plotted:
         plot.check(plotted)
     plan = Plan(runs, requests)
@@ -223,7 +224,7 @@ def _told(service: Project, found: Found, is_whole: bool, settings: Settings) ->
     else:
         shown.table(found)
     if settings.save:
-        with draft(settings.save) as file:
+        with drafts.draft(settings.save) as file:
             file.write_bytes(msgspec.json.encode({**shown.record(found), "tried": shown.rounds(found)}))
     if settings.plot and found.choices():
         shown.draw(found, settings.plot)

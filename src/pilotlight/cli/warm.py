@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ import uvloop
 
 from pilotlight import events, project
 from pilotlight.cli import models, output
+from pilotlight.cli.interrupts import INTERRUPTED
 from pilotlight.cli.invoke import complete, find, read_event
 from pilotlight.errors import UsageError
 from pilotlight.events import Request
@@ -35,10 +36,12 @@ _BEFORE = 20
 
 
 class _Measured(NamedTuple):
-    """The requests, and milliseconds of processor time that one took at the client, the server and the function."""
+    """The requests, and milliseconds of processor time that one took at the client, the server and the function; of one
+    that was broken off the function says nothing."""
 
     requests: Sequence[Warm]
     cpu: dict[str, float]
+    is_whole: bool = True
 
 
 @click.command(
@@ -59,7 +62,7 @@ class _Measured(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: all figures, in milliseconds.")
 def warm_command(
     name: str | None, folder: Path, event: str | None, data: str | None, requests: int, as_json: bool
-) -> None:
+) -> int:
     """Measure warm requests to FUNCTION, which may be left out where there is only one.
 
     A client of its own sends requests over HTTP to a server as `serve` runs it, one after the other; 20 go first and
@@ -67,15 +70,20 @@ def warm_command(
 
     The phases are `front`, until the request is the function's event; `invoke`, until its process has it; `decode`;
     `tokenize`, `picture`, `run` of models, and `handler`, its own work; `encode`; `respond`, with its record; `return`,
-    until the server has the answer; `answer`, until the client has it.
+    until the server has the answer; `answer`, until the client has it. Ctrl-C ends it, and shows the requests until
+    then; of those the phases between `invoke` and `return` are one, `function`.
     """
     service = project.load(folder)
     function = models.ready(chosen(service, name))
     measured = uvloop.run(_measure(service, function, read_event(function, event, data), requests))
-    if as_json:
-        output.record(function=function.name, requests=requests, **_figures(measured))
-    else:
+    found = len(measured.requests)
+    if found and as_json:
+        output.record(function=function.name, requests=found, is_whole=measured.is_whole, **_figures(measured))
+    elif found:
         _show(function, measured)
+    if not measured.is_whole:
+        output.note(f"Interrupted: {'these are the requests before' if found else 'nothing was measured yet'}.")
+    return 0 if measured.is_whole else INTERRUPTED
 
 
 def chosen(service: Project, name: str | None) -> Function:
@@ -100,13 +108,20 @@ async def _measure(service: Project, function: Function, event: bytes, count: in
         async with _served(service, traced) as (address, invoke):
             began = time.process_time()
             asked, client = await warm.ask(address, _request(function, event), _BEFORE + count)
-            server = time.process_time() - began
+            cpu = {"client": client, "server": time.process_time() - began}
+            times = [Times(a[0], *m, a[1]) for a, m in zip(asked, invoke.moments, strict=False)]
+            if len(times) < _BEFORE + count:
+                return _Measured([warm.outside(each) for each in times][_BEFORE:], _each(cpu, len(times)), False)
             noted = json.loads(await cold.read(file))
     spans = warm.invocations([tuple(each) for each in noted["spans"]])
-    moments = zip(asked, invoke.moments, spans, strict=True)
-    requests = [warm.split(Times(a[0], *m, a[1]), s) for a, m, s in moments][_BEFORE:]
-    cpu = {"client": client, "server": server, "function": noted["marks"]["cpu"] / 1e9}
-    return _Measured(requests, {name: seconds * 1000 / (_BEFORE + count) for name, seconds in cpu.items()})
+    cpu["function"] = noted["marks"]["cpu"] / 1e9
+    requests = [warm.split(*each) for each in zip(times, spans, strict=True)][_BEFORE:]
+    return _Measured(requests, _each(cpu, len(times)))
+
+
+def _each(seconds: Mapping[str, float], count: int) -> dict[str, float]:
+    """Milliseconds of one of so many requests."""
+    return {name: each * 1000 / count for name, each in seconds.items()} if count else {}
 
 
 @contextlib.asynccontextmanager
@@ -149,7 +164,7 @@ def _request(function: Function, event: bytes) -> bytes:
 def _figures(measured: _Measured) -> dict[str, object]:
     requests = measured.requests
     return {
-        "phases_ms": {name: _spread([each.phases[name] for each in requests]) for name in warm.PHASES},
+        "phases_ms": {name: _spread([each.phases[name] for each in requests]) for name in requests[0].phases},
         "total_ms": _spread([each.total for each in requests]),
         "quickest_ms": min(requests, key=lambda each: each.total).phases,
         "cpu_ms": measured.cpu,
@@ -164,7 +179,7 @@ def _show(function: Function, measured: _Measured) -> None:
     requests = measured.requests
     output.line(f"Warm requests of {function.name} in ms: {len(requests)}, one after the other\n")
     output.line(f"  {'':11} {'median':>9} {'min':>9} {'max':>9}")
-    for phase in warm.PHASES:
+    for phase in requests[0].phases:
         output.line(_row(phase, [each.phases[phase] for each in requests]))
     output.line(_row("total", [each.total for each in requests]))
     shares = ", ".join(f"{name} {ms:.3f}" for name, ms in measured.cpu.items())

@@ -3,12 +3,13 @@
     python -m pilotlight.measure.asking URL COUNT < REQUEST
 
 Prints a JSON object: `sent` and `received`, nanoseconds of CLOCK_MONOTONIC before each request and after its answer,
-and `cpu`, the seconds of processor time that they took.
+and `cpu`, the seconds of processor time that they took. SIGINT ends it, with those that were answered.
 """
 
 import json
 import sys
 import time
+from contextlib import suppress
 
 from pilotlight.errors import FunctionError
 from pilotlight.function.http1 import Connection, parse
@@ -19,13 +20,15 @@ def main() -> None:
     request = sys.stdin.buffer.read()
     connection = Connection(parse(url), url)
     sent, received, began = [], [], time.process_time()
-    for _ in range(count):
-        sent.append(time.monotonic_ns())
-        answer = connection.exchange(request)
-        received.append(time.monotonic_ns())
-        if answer.status >= 300:
-            raise FunctionError(f"asking {url}: {answer.status}: {answer.body.decode('utf-8', 'replace')[:300]}")
-    sys.stdout.write(json.dumps({"sent": sent, "received": received, "cpu": time.process_time() - began}))
+    with suppress(KeyboardInterrupt):
+        for _ in range(count):
+            sent.append(time.monotonic_ns())
+            answer = connection.exchange(request)
+            received.append(time.monotonic_ns())
+            if answer.status >= 300:
+                raise FunctionError(f"asking {url}: {answer.status}: {answer.body.decode('utf-8', 'replace')[:300]}")
+    cpu = time.process_time() - began
+    sys.stdout.write(json.dumps({"sent": sent[: len(received)], "received": received, "cpu": cpu}))
 
 
 if __name__ == "__main__":

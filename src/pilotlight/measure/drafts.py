@@ -16,8 +16,8 @@ def check(path: Path) -> None:
     reason = ""
     if not folder.is_dir():
         reason = f"there is no folder {folder}"
-    elif path.is_dir():
-        reason = "it is a folder"
+    elif path.exists() and not path.is_file():  # a device that root would replace
+        reason = "it is no regular file"
     elif not os.access(folder, os.W_OK | os.X_OK):
         reason = f"the folder {folder} may not be written"
     if reason:
@@ -30,6 +30,7 @@ def draft(path: Path) -> Iterator[Path]:
 
     Raises `UsageError` where it cannot be written, and then leaves what was there.
     """
+    check(path)
     unfinished = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
         yield unfinished

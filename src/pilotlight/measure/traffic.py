@@ -20,9 +20,13 @@ MINUTE, DAY = 60.0, 86_400.0
 MOST = 20_000_000
 """Requests that a file may tell of: as many as memory holds, and minutes simulate."""
 
+_LATEST = 1e11  # seconds since 1970 are that in 5138; milliseconds were it in 1973
 _DIGITS = 12  # of a minute or a count
 _SHOWN = 40  # characters of what is wrong
-_HINT = "a line is one request's time, in seconds or as 2026-11-28T08:30:00Z, the earliest first; a header is skipped"
+_HINT = (
+    "a line is one request's time, in seconds (not milliseconds) or as 2026-11-28T08:30:00Z, the earliest first; "
+    "a header is skipped"
+)
 _COUNTS = "with the header minute,count a line is a minute, 0 or later and later than the one before, and its requests"
 
 
@@ -185,6 +189,8 @@ def _wrong(text: str, time: float | None, before: list[float]) -> str:
         return f"{_short(text)!r} is no time" if text else "the time is missing"
     if time < 0:
         return f"the time {text} is negative"
+    if time > _LATEST:
+        return f"the time {text} is too late for seconds, also for those since 1970"
     if before and time < before[-1]:
         return f"the time {text} is earlier than the one before"
     if len(before) >= MOST:

@@ -6,6 +6,7 @@ answered; what the function's process does is in its trace (`function/trace.py`)
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from time import monotonic_ns
@@ -63,12 +64,21 @@ class Noted:
 async def ask(url: str, request: bytes, count: int) -> tuple[list[tuple[int, int]], float]:
     """`count` requests one after the other: when each was sent and answered, and the client's processor time.
 
-    Raises `FunctionError` when one is not answered well.
+    Who is cancelled has those that were answered. Raises `FunctionError` when one is not answered well.
     """
     command = [sys.executable, "-m", "pilotlight.measure.asking", url, str(count)]
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
-    out, err = await process.communicate(request)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    )
+    told = asyncio.ensure_future(process.communicate(request))
+    try:
+        out, err = await asyncio.shield(told)
+    except asyncio.CancelledError:
+        process.send_signal(signal.SIGINT)
+        out, err = await told
+        if process.returncode:  # it had not begun
+            return [], 0.0
     if process.returncode:
         raise FunctionError(
             err.decode("utf-8", "replace").strip().rpartition("\n")[2], "give it an event it can answer"
@@ -91,6 +101,16 @@ def split(times: Times, spans: Sequence[Span]) -> Warm:
         "answer": times.received - times.returned,
     }
     return Warm({name: phases[name] / 1e6 for name in PHASES}, (times.received - times.sent) / 1e6)
+
+
+def outside(times: Times) -> Warm:
+    """The phases of a request of which the function's process has told nothing: all of what it did is `function`."""
+    phases = {
+        "front": times.invoked - times.sent,
+        "function": times.returned - times.invoked,
+        "answer": times.received - times.returned,
+    }
+    return Warm({name: each / 1e6 for name, each in phases.items()}, (times.received - times.sent) / 1e6)
 
 
 def invocations(spans: Sequence[Span]) -> list[list[Span]]:
