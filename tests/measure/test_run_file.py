@@ -61,7 +61,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_written_nothing_is(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"writing .*/no/a\.json: No such file or directory"):
+    with pytest.raises(UsageError, match=r"writing .*/no/a\.json: there is no folder "):
         run_file.write(tmp_path / "no" / "a.json", RUN)
     with pytest.raises(UsageError, match=r"reading .*/a\.json: No such file or directory"):
         run_file.read(tmp_path / "a.json")
