@@ -45,7 +45,10 @@ def inspect(file: Path, handler: str) -> Source:
 def _parse(text: bytes) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are shown when the function is imported, once is enough
-        return ast.parse(text)
+        try:
+            return ast.parse(text)
+        except ValueError as error:  # null bytes, before Python 3.11.4
+            raise SyntaxError(str(error)) from None
 
 
 def _find(file: Path, handler: str, tree: ast.Module) -> Source:

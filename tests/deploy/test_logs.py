@@ -33,16 +33,16 @@ def service(tmp_path: Path, aws: Aws) -> Iterator[Path]:
 
 
 class Log:
-    """The log of one environment. Times are milliseconds before now."""
+    """The log of one environment. Times are milliseconds before `now`."""
 
-    def __init__(self, aws: Aws, function: str, stream: str = "2026/11/28/[7]0123") -> None:
+    def __init__(self, aws: Aws, function: str, stream: str = "2026/11/28/[7]0123", now: int = 0) -> None:
         self._client, self._group, self._stream = aws.client("logs"), f"/aws/lambda/{function}", stream
-        self._now = int(time.time() * 1000)
+        self.now = now or int(time.time() * 1000)
         self._client.create_log_group(logGroupName=self._group)
         self._client.create_log_stream(logGroupName=self._group, logStreamName=stream)
 
     def put(self, *lines: tuple[int, str]) -> None:
-        events = [{"timestamp": self._now - before, "message": text + "\n"} for before, text in lines]
+        events = [{"timestamp": self.now - before, "message": text + "\n"} for before, text in lines]
         self._client.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=events)
 
 
@@ -65,7 +65,7 @@ def test_logs_for_people(aws: Aws, service: Path) -> None:
     log = Log(aws, "service--qa")
     log.put((9_000, "INIT_START Runtime Version: python:3.13.v42"))
     log.put(*invocation(ID, "first", 8_000, "\tInit Duration: 800.02 ms"), *invocation(OTHER, "second", 7_000))
-    Log(aws, "service--page").put((7_500, "the page's own"))
+    Log(aws, "service--page", now=log.now).put((7_500, "the page's own"))
     code, out, err = aws.run("logs", cwd=service)
     assert (code, err) == (0, "")
     assert shown(out) == [
