@@ -17,9 +17,10 @@ from click.testing import CliRunner
 from test_commands import run
 
 from conftest import RunningServer, write
-from pilotlight.cli import cli
+from pilotlight.cli import cli, tune_local
 from pilotlight.errors import UsageError
 from pilotlight.local import shares
+from pilotlight.measure.sweep import Round, Sample, Tried
 
 NOBODY = 65534
 TONE = """
@@ -128,6 +129,39 @@ def test_the_settings_are_written(service: Path) -> None:
     assert done[2].endswith("pilotlight.toml was changed.\n")
 
 
+def test_settings_behind_a_link_are_written_where_they_are(service: Path) -> None:
+    (service / "pilotlight.toml").rename(service / "common.toml")
+    (service / "pilotlight.toml").symlink_to("common.toml")
+    done = tuned(service, "tone", "--memory", "128", "--runs", "1", "--requests", "1", "--write")
+    if done is None:
+        return
+    assert (service / "pilotlight.toml").is_symlink()
+    assert (service / "common.toml").read_text() == "[functions.tone]\nmemory = 128 # MB\n"
+
+
+def test_settings_that_no_program_changes_are_an_error_of_write_alone(service: Path) -> None:
+    (service / "pilotlight.toml").write_text("functions = {tone = {memory = 512}}\n")
+    command = ("tone", "--memory", "128", "--runs", "1", "--requests", "1")
+    done = tuned(service, *command)
+    if done is None:
+        return
+    assert done[0] == 0
+    form = "pilotlight.toml: functions.tone is written in a form that is not changed by a program"
+    assert done[2].endswith(f"{form}: write it there by hand: memory = 128\n")
+    status, out, _ = run("tune", *command, "--write", folder=service)
+    assert (status, " balanced " in out) == (2, True)
+
+
+def test_settings_that_may_only_be_read_are_refused_before_anything_is_measured(
+    service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (service / "pilotlight.toml").chmod(0o444)
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: allowed(path, mode) and Path(path).name != "pilotlight.toml")
+    reason = f"writing {service / 'pilotlight.toml'}: it may only be read"
+    assert refused(service, "tone", "--write") == reason
+
+
 def test_a_processor_is_shared_by_memory(service: Path) -> None:
     """It uses 20 ms of a processor, of which a quarter is 442 MB's. Others on the machine can only make it slower."""
     done = tuned(service, "busy", "--memory", "442", "--runs", "2", "--requests", "3")
@@ -175,6 +209,24 @@ def test_an_interrupt_shows_what_was_measured(service: Path) -> None:
     assert "  balanced " in out
     assert err.endswith("Interrupted: these are the rounds that were whole before.\n")
     assert (service / "pilotlight.toml").read_text() == TOML
+
+
+@pytest.mark.parametrize("rounds", [[], [Round(Sample(30, 20, 40, 20), (Sample(2, 1, 1),))]])
+def test_an_interrupt_before_anything_was_measured_keeps_the_file_of_before(
+    service: Path, rounds: list[Round], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def interrupted(function: object, payload: bytes, tried: list[Tried], *_: object) -> bool:
+        tried[0].rounds += rounds
+        return False
+
+    monkeypatch.setattr(tune_local, "run", interrupted)
+    monkeypatch.setattr(tune_local, "possible", lambda memories: (memories, []))
+    (service / "all.json").write_text("before")
+    command = ["tune", "tone", "--dir", str(service), "--save", str(service / "all.json")]
+    assert cli.main(command, "pilotlight", standalone_mode=False) == 130
+    assert ((service / "all.json").read_text() == "before") == (not rounds)
+    said = "these are the rounds that were whole before" if rounds else "no round was whole before"
+    assert capsys.readouterr().err.endswith(f"Interrupted: {said}.\n")
 
 
 @pytest.mark.parametrize(

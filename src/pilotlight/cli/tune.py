@@ -162,6 +162,8 @@ def tune_command(
         drafts.check(save)
     if plotted:
         plot.check(plotted)
+    if write:
+        shown.check(service)
     plan = Plan(runs, requests)
     if not remote:
         return _here(service, function, read_event(function, event, data), memories, plan, architecture, settings)
@@ -223,13 +225,14 @@ def _told(service: Project, found: Found, is_whole: bool, settings: Settings) ->
         output.record(**shown.record(found), is_whole=is_whole)
     else:
         shown.table(found)
-    if settings.save:
+    if settings.save and (is_whole or found.choices()):  # else what an earlier run has kept stays
         with drafts.draft(settings.save) as file:
             file.write_bytes(msgspec.json.encode({**shown.record(found), "tried": shown.rounds(found)}))
     if settings.plot and found.choices():
         shown.draw(found, settings.plot)
     if not is_whole:
-        output.note("Interrupted: these are the rounds that were whole before.")
+        rounds = "these are the rounds that were whole before" if found.choices() else "no round was whole before"
+        output.note(f"Interrupted: {rounds}.")
         return INTERRUPTED
     shown.suggest(found, service, settings.goal, settings.write)
     return 0

@@ -1,15 +1,16 @@
 """What `pilotlight tune` shows: tables, a plot, what could be written to the settings."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pilotlight import settings_edit
 from pilotlight.cli import output
+from pilotlight.errors import ProjectError, UsageError
 from pilotlight.local import shares
-from pilotlight.measure import plot, tune
+from pilotlight.measure import drafts, plot, tune
 from pilotlight.measure.cost import REGION
-from pilotlight.measure.drafts import draft
 from pilotlight.measure.sweep import Tried
 from pilotlight.measure.tune import Choice, Figures, Pricing
 from pilotlight.project import Function, Project
@@ -192,9 +193,15 @@ def suggest(found: Found, service: Project, goal: str, write: bool) -> None:
     chosen = found.choices().get(found.architectures[0], {}).get(goal)
     if chosen is None:
         return
-    file = service.root / FILE
+    file = _file(service)
     before = file.read_bytes().decode() if file.exists() else ""
-    after = settings_edit.with_memory(before, found.function.name, chosen.memory)
+    try:
+        after = settings_edit.with_memory(before, found.function.name, chosen.memory)
+    except ProjectError as error:
+        if write:
+            raise
+        output.note(f"{error}: {error.hint}")
+        return
     if after == before:
         output.note(f"{FILE} says so already: memory = {chosen.memory}")
         return
@@ -205,8 +212,21 @@ def suggest(found: Found, service: Project, goal: str, write: bool) -> None:
     output.note(f"{FILE} was changed." if write else f"--write changes {FILE} like this, for the {goal} setting.")
 
 
+def check(service: Project) -> None:
+    """To be called before what is written to the settings is measured. Raises `UsageError`."""
+    file = _file(service)
+    drafts.check(file)
+    if file.exists() and not os.access(file, os.W_OK):
+        raise UsageError(f"writing {file}: it may only be read", "allow it to be written, or leave out --write")
+
+
+def _file(service: Project) -> Path:
+    """Where a link leads that is there instead: the link stays."""
+    return (service.root / FILE).resolve()
+
+
 def _write(file: Path, text: str) -> None:
-    with draft(file) as unfinished:
+    with drafts.draft(file) as unfinished:
         unfinished.write_bytes(text.encode())
         if file.exists():
             unfinished.chmod(file.stat().st_mode)
