@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from click import ClickException
+from matplotlib.figure import Figure
 from test_commands import run
 
 from conftest import write
-from pilotlight.cli import cli
+from pilotlight.cli import cli, sim_output
 from pilotlight.errors import UsageError
 from pilotlight.measure import run_file
 from pilotlight.measure.run_file import Saved
@@ -86,6 +87,13 @@ def test_a_table_a_file_and_a_plot(tmp_path: Path) -> None:
     saved = json.loads((tmp_path / "a.json").read_text())
     assert saved["requests"] == 1667
     assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_the_last_minute_of_a_plot_is_as_wide_as_the_others() -> None:
+    axes = Figure().subplots()
+    sim_output._over_time(axes, {"requests": [3, 5]}, ["red"])
+    assert [list(axes.lines[0].get_xdata()), list(axes.lines[0].get_ydata())] == [[0, 1 / 60, 2 / 60], [3, 5, 5]]
+    assert axes.get_ylim()[0] == 0
 
 
 def test_what_is_counted_is_whole_in_the_table(tmp_path: Path) -> None:

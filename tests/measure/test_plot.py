@@ -44,3 +44,22 @@ def test_other_files_are_refused(name: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         plot.check(Path(name))
     assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("values", "numbers"),
+    [
+        ((930, 1_650), ["1,000", "1,200", "1,400", "1,600"]),
+        ((18, 170), ["20", "50", "100"]),
+        ((0.2, 70), ["1", "10", "0.5", "50"]),
+        ((3, 40_000), ["10", "100", "1,000", "10,000"]),
+    ],
+)
+def test_a_logarithmic_axis_has_numbers_to_read_it_by(
+    tmp_path: Path, values: tuple[float, float], numbers: list[str]
+) -> None:
+    with plot.figure(tmp_path / "a.svg") as axes:
+        axes.plot([1, 2], values)
+        plot.logarithmic(axes)
+    text = (tmp_path / "a.svg").read_text()
+    assert all(f">{number}</text>" in text for number in numbers)

@@ -161,11 +161,13 @@ def _over_time(axes: Any, lines: Mapping[str, Sequence[int]], colours: Sequence[
     for colour, (name, values) in zip(colours, lines.items(), strict=False):
         together = ceil(len(values) / _STEPS)
         parts = [values[begin : begin + together] for begin in range(0, len(values), together)]
+        parts.append(parts[-1])  # a step has an end as well
         hours = [number * together / 60 for number in range(len(parts))]
         axes.step(hours, [fmean(part) for part in parts], where="post", label=name, color=colour, linewidth=1.0)
         if together > 1:
             least, most = map(min, parts), map(max, parts)
             axes.fill_between(hours, list(least), list(most), step="post", color=colour, alpha=0.15, linewidth=0)
+    axes.set_ylim(bottom=0)
 
 
 def _latencies(axes: Any, latencies: Sequence[float]) -> None:
@@ -174,6 +176,7 @@ def _latencies(axes: Any, latencies: Sequence[float]) -> None:
     if latencies:
         values = [latencies[min(len(latencies) - 1, int(share * len(latencies)))] * 1000 for share in shares]
         axes.plot([1 / (1 - share) for share in shares], values, color=plot.COLOURS[0])
-    axes.set(xscale="log", yscale="log", xlabel="share of answers", ylabel="ms")
+    axes.set(xscale="log", xlabel="share of answers", ylabel="ms")
     axes.set_xticks([1, 2, 10, 100, 1_000, 10_000], ["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %"])
     axes.minorticks_off()
+    plot.logarithmic(axes)

@@ -162,7 +162,7 @@ def draw(found: Found, path: Path) -> None:
             )
         for axes, what in ((times, "ms"), (costs, "$ per million")):
             _label(axes, what, sorted({each.memory for each in found.figures() if not each.reason}))
-        times.set_yscale("log")
+        plot.logarithmic(times)
 
 
 def _line(figures: Sequence[Figures], name: str) -> tuple[list[int], list[float]]:
