@@ -282,6 +282,33 @@ def test_a_target_that_asks_for_provisioned_concurrency(tmp_path: Path, found: F
     assert "with provisioned concurrency of 1, behind a function URL" in str(told["recommendation"])
 
 
+def test_more_requests_need_more_provisioned_environments(tmp_path: Path, found: Found) -> None:
+    """One is enough for a request of 100 ms a minute, and not for all that come before containers cost less."""
+    (tmp_path / "a.csv").write_text("".join(f"{60 * number}\n" for number in range(300)))
+    traffic = ("--trace", "a.csv", "--p99", "200ms", "--keep-alive", "1")
+    told = found("cost", *GIVEN, *traffic, folder=tmp_path)
+    assert (told["options"][0]["start"], told["options"][0]["provisioned"]) == ("provisioned", 1)
+    [fargate, *_] = told["always_on"]
+    assert 1e6 < fargate["cheaper_from_requests_per_month"] < 1e8
+
+
+def test_what_does_not_hold_the_target_is_not_said_to_be_the_nearest_of_all(tmp_path: Path) -> None:
+    """Provisioned environments come nearer and are not offered."""
+    (tmp_path / "a.csv").write_text("".join(f"{420 * number}\n" for number in range(300)))
+    given = ("--run", "100ms/300ms", "--init", "500ms", "--trace", "a.csv", "--p99", "200ms")
+    status, out, err = run("cost", *given, folder=tmp_path)
+    assert status == 0, err
+    assert "with provisioned concurrency: the target does not hold with 1 of them either\n" in out
+    assert "nothing answers 99 of 100 requests in 200.0 ms, and of what is offered it comes nearest." in out
+
+
+def test_a_difference_that_is_not_seen_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("0\n2628000\n")
+    status, out, err = run("cost", *GIVEN, "--trace", "a.csv", "--p99", "1s", folder=tmp_path)
+    assert status == 0, err
+    assert "; the next, a zip for arm64, with SnapStart, behind a function URL, costs $6.83 more" in out
+
+
 def test_a_busy_function_is_cheaper_in_containers(tmp_path: Path) -> None:
     status, out, err = run(
         "cost", *GIVEN, "--traffic", "constant", "--rate", "60", "--hours", "0.1", "--plot", "a.png", folder=tmp_path
@@ -302,7 +329,7 @@ def test_what_only_an_always_on_machine_holds_is_said_to_be_on_it(tmp_path: Path
     assert status == 0, err
     last = out.splitlines()[-1]
     assert last.startswith("Take 1 x SageMaker, ml.c5.large, for $")
-    assert "with 0.00% of cold starts at most, and on Lambda nothing does; there a zip for arm64, " in last
+    assert "with 0.00% of cold starts at most, and on Lambda nothing does; of what is offered there a zip for " in last
 
 
 def test_a_serverless_endpoint_that_costs_less_is_said_with_what_is_not_known(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pilotlight.measure.choices import NAMES, Option
 _STORED = (
     "An image is kept in ECR as well, for $0.10 a GB and month (belief); to start, it is taken for as fast as a zip."
 )
+_SEEN = 0.0001  # dollars a month
 _PARTS = {"package": "Package", "start": "Start", "architecture": "Processor", "front": "Front"}
 
 
@@ -124,8 +125,8 @@ def recommendation(case: Case, compared: Compared) -> str:
     why = (
         f"at this rate it costs {dollars(best.total - rival.total)} less than the best of Lambda, {_named(best)}"
         if holds
-        else f"it answers {_within(case)}, and on Lambda nothing does; there {_named(best)} comes nearest, for "
-        f"{dollars(best.total)}"
+        else f"it answers {_within(case)}, and on Lambda nothing does; of what is offered there {_named(best)} "
+        f"comes nearest, for {dollars(best.total)}"
     )
     taken = f"Take {rival.number} x {rival.machine.name}, for {dollars(rival.total)} a month: {why}."
     return taken + _by_price(compared, rival.total)
@@ -154,15 +155,15 @@ def _within(case: Case) -> str:
 def _why(case: Case, best: Option) -> str:
     if best.holds(case.target):
         return f"the cheapest of Lambda that answers {_within(case)}"
-    return f"nothing answers {_within(case)}, and it comes nearest"
+    return f"nothing answers {_within(case)}, and of what is offered it comes nearest"
 
 
 def _next(case: Case, compared: Compared) -> str:
-    """The next that differs in more than what costs and takes the same."""
+    """The next that differs in more than what costs and takes the same; less than `dollars` shows is no difference."""
     best = compared.options[0]
-    others = [each for each in compared.options if abs(each.total - best.total) > 1e-9 and each.holds(case.target)]
+    others = [each for each in compared.options if each.total - best.total >= _SEEN and each.holds(case.target)]
     if not others:
-        return "; no other that does costs another amount" if best.holds(case.target) else ""
+        return f"; no other that does costs {dollars(_SEEN)} more" if best.holds(case.target) else ""
     other = others[0]
     more = other.total - best.total
     ratio = f", {more / best.total:.0%}" if best.total else ""
@@ -182,7 +183,8 @@ def notes(case: Case, compared: Compared) -> list[str]:
         found.append(
             "What is always on has the workers that hold the target at the busiest minute, and none to spare; the "
             "break-even takes the share of cold starts for the same at every rate, and the busiest minute for as many "
-            "times the mean: where more callers even it out, what is always on costs less from fewer requests on."
+            "times the mean, for which provisioned environments are as many more as those workers: where more callers "
+            "even it out, what is always on costs less from fewer requests on."
         )
     return found
 

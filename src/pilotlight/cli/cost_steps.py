@@ -1,12 +1,14 @@
 """What `cost` works out: every way to run a function with its traffic, and what stands by instead."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from math import ceil
 from random import Random
+from statistics import fmean
 from typing import NamedTuple
 
 from pilotlight.cli.sim_inputs import Traffic
 from pilotlight.cli.sim_times import Timed
-from pilotlight.measure import always_on, break_even, choices, cost, month
+from pilotlight.measure import always_on, break_even, choices, cost, month, queues
 from pilotlight.measure.always_on import Cost, Machine, Work
 from pilotlight.measure.break_even import Price
 from pilotlight.measure.choices import ARCHITECTURES, Choice, Option, Refused, Start, Target
@@ -75,16 +77,33 @@ def compare(case: Case, refusals: Sequence[Refused], told: Progress) -> Compared
     best = ordered[0].choice
     trace = case.traffic.trace
     requests = len(trace.arrivals) / trace.seconds * SECONDS
-    used = _usage(case, best, simulated[best.architecture, best.start].outcome)
+    taken, plain = simulated[best.architecture, best.start], simulated[best.architecture, "plain"].outcome
+    used, seconds = _usage(case, best, taken.outcome), fmean(case.of(best.architecture).times.run)
 
     def price(wanted: float) -> float:
-        return month.bill(month.times(used, wanted / requests), case.is_free_tier).total
+        kept = used.provisioned_seconds * _more(taken.provisioned, _busiest(plain), seconds, wanted / requests)
+        scaled = month.times(used, wanted / requests)
+        return month.bill(scaled._replace(provisioned_seconds=kept), case.is_free_tier).total
 
-    standing, refused = _standing_by(case, best.architecture, simulated[best.architecture, "plain"].outcome, requests)
+    standing, refused = _standing_by(case, best.architecture, plain, requests)
     even = [
         each._replace(even=break_even.solve(price, each.price) if each.price is not None else None) for each in standing
     ]
     return Compared(ordered, even, [*refusals, *more, *refused], price, requests)
+
+
+def _busiest(outcome: Outcome) -> float:
+    """Requests a second in the busiest minute."""
+    return max((minute.requests for minute in outcome.minutes), default=0) / 60
+
+
+def _more(provisioned: int, rate: float, seconds: float, factor: float) -> float:
+    """How many times the environments are kept ready for so many times the requests: as many as M/M/c has servers
+    with which 99 of 100 requests do not wait."""
+    if not provisioned or factor == 1:
+        return 1.0
+    servers = queues.fewest(rate * factor, seconds, 0.0) / queues.fewest(rate, seconds, 0.0)
+    return ceil(provisioned * servers) / provisioned
 
 
 # Lambda
@@ -137,7 +156,7 @@ def _provisioned(case: Case, architecture: str, plain: Outcome, told: Progress) 
     most = min(case.allowed.concurrency, plain.peak)
     fewest = choices.fewest(holds, most)
     if fewest is None:
-        return Refused("provisioned", f"not even {most} environments hold the target")
+        return Refused("provisioned", f"the target does not hold with {most} of them either")
     if fewest == 0:
         return Refused("provisioned", "none is needed: the target holds without")
     return Simulated(tried[fewest], fewest)
@@ -175,11 +194,10 @@ def _standing_by(
 ) -> tuple[list[Standing], list[Refused]]:
     """Tasks on Fargate, the cheapest endpoint, the serverless one."""
     deployed, seconds = case.deployed._replace(architecture=architecture), case.traffic.trace.seconds
-    rate = max((minute.requests for minute in plain.minutes), default=0) / 60
     run = case.of(architecture).times.run
     record = month.usage(deployed, plain, seconds).write_units * cost.WRITES.tiers[0][1] / requests
     moved = deployed.request_bytes + deployed.answer_bytes
-    work = Work(rate, run, case.target.within, requests, moved, deployed.answer_bytes, record=record)
+    work = Work(_busiest(plain), run, case.target.within, requests, moved, deployed.answer_bytes, record=record)
     if work.room < 0:
         found, refused = [], [Refused("always on", "one request alone takes longer than the target")]
     else:
