@@ -163,12 +163,21 @@ def test_no_request_at_all(tmp_path: Path, found: Found) -> None:
     assert message == "the traffic has no request: nothing to compare"
 
 
+def test_one_request_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("5\n")
+    for command in ("simulate", "cost"):
+        status, out, err = run(command, *GIVEN, "--trace", "a.csv", folder=tmp_path)
+        assert status == 0, err
+        assert "\n1 request in 60 s, of a.csv\n" in out
+        assert "1 request in 60 s: that says little of a month" in err
+
+
 def test_a_trace_with_gaps_says_how_long_they_are(tmp_path: Path, found: Found) -> None:
     (tmp_path / "a.csv").write_text("0\n1\n7201\n7202\n")
     told = found("simulate", *GIVEN, "--trace", "a.csv", folder=tmp_path)
     assert told["notes"] == [
         "The longest gap without a request is 2.0 h, from 0.0 h on: no environment outlives it.",
-        "4 requests in 7202 s say little of a month, to which the bill is scaled.",
+        "4 requests in 2.0 h: that says little of a month, to which the bill is scaled.",
     ]
     assert told["cold"] == 2
 

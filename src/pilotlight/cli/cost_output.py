@@ -58,9 +58,8 @@ def _standing(standing: Standing) -> dict[str, object]:
 
 
 def show(case: Case, compared: Compared) -> None:
-    trace = case.traffic.trace
     output.line(f"{case.deployed.name}: {case.deployed.memory:,} MB, {compared.requests:,.0f} requests a month")
-    output.line(f"{len(trace.arrivals):,} requests in {trace.seconds / 3600:,.1f} h, {case.traffic.text}")
+    output.line(f"{case.traffic.amount}, {case.traffic.text}")
     for architecture, timed in case.timed.items():
         output.line(f"{architecture}: {timed.source}")
     output.line(f"Target: 99 of 100 requests answered in {milliseconds(case.target.within)} ms\n")

@@ -30,6 +30,10 @@ class Traffic(NamedTuple):
     text: str
     notes: tuple[str, ...]
 
+    @property
+    def amount(self) -> str:
+        return _amount(self.trace)
+
 
 class Inputs(NamedTuple):
     """`function` is None where the options say all."""
@@ -173,6 +177,12 @@ def _notes(trace: Trace) -> tuple[str, ...]:
             f"The longest gap without a request is {trace.gap / 3600:.1f} h, {when}: no environment outlives it."
         )
     if trace.seconds < _SHORT or len(trace.arrivals) < _FEW:
-        what = f"{len(trace.arrivals)} requests in {trace.seconds:.0f} s"
-        notes.append(f"{what} say little of a month, to which the bill is scaled.")
+        notes.append(f"{_amount(trace)}: that says little of a month, to which the bill is scaled.")
     return tuple(notes)
+
+
+def _amount(trace: Trace) -> str:
+    """Such as "3,000 requests in 24.0 h"."""
+    count, seconds = len(trace.arrivals), trace.seconds
+    lasting = f"{seconds:.0f} s" if seconds < _SHORT else f"{seconds / 3600:,.1f} h"
+    return f"{count:,} request{'s' if count != 1 else ''} in {lasting}"

@@ -90,9 +90,9 @@ def _ms(seconds: float | None) -> float | None:
 
 
 def show(found: Found) -> None:
-    outcome, trace = found.outcome, found.traffic.trace
+    outcome = found.outcome
     output.line(described(found.deployed, found.allowed))
-    output.line(f"{outcome.requests:,} requests in {trace.seconds / 3600:,.1f} h, {found.traffic.text}")
+    output.line(f"{found.traffic.amount}, {found.traffic.text}")
     output.line(f"{found.timed.source}; {found.timed.platform * 1000:.0f} ms of AWS's own before an init phase\n")
     for what, number, of in _rows(outcome):
         output.line(f"  {what:26} {number:>12}  {of}".rstrip())
