@@ -249,6 +249,12 @@ def test_provisioned_concurrency_by_a_schedule(tmp_path: Path, found: Found) -> 
     assert hours == pytest.approx(3 * 12, abs=0.2)
 
 
+def test_a_schedule_is_told_of_in_the_table(tmp_path: Path) -> None:
+    status, out, err = run("simulate", *GIVEN, "--provisioned-schedule", "08:00=2,20:00=0", folder=tmp_path)
+    assert status == 0, err
+    assert "behind an HTTP API, environments kept ready by a schedule\n" in out
+
+
 def test_a_schedule_is_by_the_time_of_day_of_the_trace(tmp_path: Path, found: Found) -> None:
     """Half an hour before eight there is nothing, and after it two, after a minute or two."""
     (tmp_path / "a.csv").write_text("2026-11-28T07:30:00Z\n2026-11-28T08:30:00Z\n")
@@ -339,6 +345,14 @@ def test_what_only_an_always_on_machine_holds_is_said_to_be_on_it(tmp_path: Path
     last = out.splitlines()[-1]
     assert last.startswith("Take 1 x SageMaker, ml.c5.large, for $")
     assert "with 0.00% of cold starts at most, and on Lambda nothing does; of what is offered there a zip for " in last
+
+
+def test_what_fails_on_lambda_fails_on_an_always_on_machine(tmp_path: Path) -> None:
+    status, out, err = run("cost", *GIVEN, "--errors", "0.2", "--hours", "1", folder=tmp_path)
+    assert status == 0, err
+    assert "\n    always on: 20% of requests end in an error of the function there, too\n" in out
+    assert "x Fargate" not in out
+    assert "nothing answers 99 of 100 requests in 200.0 ms" in out.splitlines()[-1]
 
 
 def test_a_serverless_endpoint_that_costs_less_is_said_with_what_is_not_known(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pilotlight.optimize.progress import Progress
 from pilotlight.usage import Usage
 
 _USUAL = 2.0  # times the warm p99 is the target where none is given
+_LOST = 0.01  # of requests, as the target allows
 
 
 class Case(NamedTuple):
@@ -198,11 +199,15 @@ def _standing_by(
     record = month.usage(deployed, plain, seconds).write_units * cost.WRITES.tiers[0][1] / requests
     moved = deployed.request_bytes + deployed.answer_bytes
     work = Work(_busiest(plain), run, case.target.within, requests, moved, deployed.answer_bytes, record=record)
+    found: list[Standing] = []
+    refused: list[Refused] = []
+    errors = case.of(architecture).times.errors
     if work.room < 0:
-        found, refused = [], [Refused("always on", "one request alone takes longer than the target")]
+        refused = [Refused("always on", "one request alone takes longer than the target")]
+    elif errors > _LOST:
+        refused = [Refused("always on", f"{errors:.0%} of requests end in an error of the function there, too")]
     else:
-        sized = always_on.sized(work, case.traffic.trace.arrivals, Random(case.seed))
-        found, refused = _machines(deployed, sized), []
+        found = _machines(deployed, always_on.sized(work, case.traffic.trace.arrivals, Random(case.seed)))
     billed = (plain.run_seconds + plain.init_seconds) * SECONDS / seconds
     serverless = always_on.serverless_endpoint(deployed.memory, billed, work)
     if serverless is None:

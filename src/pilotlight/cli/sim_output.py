@@ -54,10 +54,11 @@ def dollars(amount: float) -> str:
 def described(deployed: Deployed, allowed: Lambda) -> str:
     """Such as "qa: 1,769 MB, x86_64, behind an HTTP API, started on demand"."""
     start = NAMES["snapstart" if allowed.snapstart else "plain"]
-    if allowed.provisioned or allowed.scaling.schedule:
-        start = f"{allowed.provisioned} environment{'s' if allowed.provisioned != 1 else ''} kept ready" + (
-            f", up to {allowed.scaling.most}" if allowed.scaling.most else ""
-        )
+    most = f", up to {allowed.scaling.most}" if allowed.scaling.most else ""
+    if allowed.scaling.schedule:
+        start = f"environments kept ready by a schedule{most}"
+    elif allowed.provisioned:
+        start = f"{allowed.provisioned} environment{'s' if allowed.provisioned != 1 else ''} kept ready{most}"
     front = NAMES[deployed.front]
     return f"{deployed.name}: {deployed.memory:,} MB, {deployed.architecture}, behind {front}, {start}"
 
