@@ -96,6 +96,14 @@ def test_the_last_minute_of_a_plot_is_as_wide_as_the_others() -> None:
     assert axes.get_ylim()[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0.0, "$0.00"), (0.0039, "$0.0039"), (-0.0039, "-$0.0039"), (-0.11, "-$0.11"), (1e3, "$1,000.00")],
+)
+def test_dollars(amount: float, text: str) -> None:
+    assert sim_output.dollars(amount) == text
+
+
 def test_what_is_counted_is_whole_in_the_table(tmp_path: Path) -> None:
     """1,667 requests in a day: 50,704.6 in a month."""
     status, out, err = run("simulate", *GIVEN, "--rate", "0.02", "--records", folder=tmp_path)

@@ -48,7 +48,8 @@ def share(part: int, whole: int) -> str:
 
 def dollars(amount: float) -> str:
     """As exact as it has to be to tell one amount from another."""
-    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}" if abs(amount) >= 0.1 or not amount else f"${amount:,.4f}"
+    places = 2 if abs(amount) >= 0.1 or not amount else 4
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.{places}f}"
 
 
 def described(deployed: Deployed, allowed: Lambda) -> str:
