@@ -195,7 +195,8 @@ def test_a_function_that_fails(service: Path) -> None:
 
 
 @pytest.mark.system  # it waits for the first line of progress, which comes after some seconds
-def test_an_interrupt_shows_what_was_measured(service: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_shows_what_was_measured(service: Path, number: signal.Signals) -> None:
     if shares.why_not():
         return
     command = [sys.executable, "-m", "pilotlight", "tune", "busy", "--memory", "442,885", "--runs", "1000"]
@@ -203,7 +204,7 @@ def test_an_interrupt_shows_what_was_measured(service: Path) -> None:
         assert process.stderr is not None
         counted = next(line for line in process.stderr if " of 2000 in " in line)
         assert counted.startswith("  environments: ")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "  balanced " in out

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -41,8 +42,11 @@ def possible(memories: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 async def run(function: Function, payload: bytes, tried: Sequence[Tried], plan: Plan, told: Progress) -> bool:
-    """Fill `tried`; whether it came to its end: Ctrl-C cancels. Raises `FunctionError`, after the function's log."""
-    machine = _Machine(function, payload)
+    """Fill `tried`; whether it came to its end: Ctrl-C cancels, and SIGTERM, as that of `timeout`. Raises
+    `FunctionError`, after the function's log."""
+    machine, task = _Machine(function, payload), asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await sweep(tried, machine.fresh, plan, told.count)
     except FunctionError:
