@@ -197,16 +197,20 @@ def test_a_server_that_stalls_once_is_seen_by_an_open_loop_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late_ms", "busy", "seconds", "reason"),
+    ("late_ms", "held_ms", "busy", "seconds", "reason"),
     [
-        (2.0, 0.5, 30.0, ""),
-        (25.4, 0.5, 30.0, "1 in 100 requests was sent 25 ms late, or later"),
-        (0.0, 0.97, 30.0, "it used 97% of a processor, which is all that it can use"),
-        (0.0, 0.97, 0.2, ""),
+        (2.0, 0.0, 0.5, 30.0, ""),
+        (25.4, 0.0, 0.5, 30.0, "1 in 100 requests was sent 25 ms late, or later"),
+        (25.4, 5000.0, 0.1, 30.0, ""),
+        (25.4, 5000.0, 0.97, 30.0, "it used 97% of a processor, which is all that it can use"),
+        (0.0, 0.0, 0.97, 30.0, "it used 97% of a processor, which is all that it can use"),
+        (0.0, 0.0, 0.97, 0.2, ""),
     ],
 )
-def test_whether_the_client_was_the_limit(late_ms: float, busy: float, seconds: float, reason: str) -> None:
-    assert load.client_limit(late_ms, busy, seconds) == reason
+def test_whether_the_client_was_the_limit(
+    late_ms: float, held_ms: float, busy: float, seconds: float, reason: str
+) -> None:
+    assert load.client_limit(late_ms, held_ms, busy, seconds) == reason
 
 
 def test_cold_starts_are_those_that_were_told_of() -> None:

@@ -99,6 +99,7 @@ def _saved(measured: Measured, found: Summary, plan: Plan) -> Saved:
         each=ended(good, run.seconds, run_file.PARTS),
         sent=hashlib.sha256(b"\n".join(plan.bodies)).hexdigest()[:16],
         late=found.late_ms,
+        held=found.held_ms,
         busy=found.busy,
     )
 
@@ -165,7 +166,7 @@ def _row(name: str, value: float | None, digits: int = 2) -> str:
 
 def _limit(found: Summary) -> str:
     """What kept requests from being sent in time; "" where nothing did."""
-    if reason := client_limit(found.late_ms, found.busy, found.seconds):
+    if reason := client_limit(found.late_ms, found.held_ms, found.busy, found.seconds):
         return f"The client was the limit: {reason}."
     if found.held_ms <= LATE:
         return ""

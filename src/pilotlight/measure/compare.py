@@ -90,7 +90,7 @@ def misfits(before: Saved, after: Saved) -> list[str]:
     if before.sent and after.sent and before.sent != after.sent:
         found.append("the requests that were sent differ")
     for name, run in (("before", before), ("after", after)):
-        if reason := load.client_limit(run.late, run.busy, run.seconds):
+        if reason := load.client_limit(run.late, run.held, run.busy, run.seconds):
             found.append(f"the client was the limit in the run {name}: {reason}")
     return found
 

@@ -253,9 +253,10 @@ def _p99_ms(seconds: Iterable[float]) -> float:
     return percentile(sorted(max(0.0, each) * 1000 for each in seconds), 99) or 0.0
 
 
-def client_limit(late_ms: float, busy: float, seconds: float) -> str:
-    """Why the client, and not what it asked, was the limit; "" where it was not, as far as the client can tell."""
-    if late_ms > LATE:
+def client_limit(late_ms: float, held_ms: float, busy: float, seconds: float) -> str:
+    """Why the client, and not what it asked, was the limit; "" where it was not, as far as the client can tell: of
+    requests that were held for longer many answers come at once, and as many are sent after them, one by one."""
+    if late_ms > max(LATE, held_ms):
         return f"1 in 100 requests was sent {late_ms:.0f} ms late, or later"
     if busy > BUSY and seconds >= _BUSY_SECONDS:
         return f"it used {min(busy, 1):.0%} of a processor, which is all that it can use"

@@ -34,7 +34,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     lines; empty where nobody told. `memory` in MB and `architecture` are the function's, 0 and "" where unknown. `cold`
     of the `requests` began with an init phase, as the function told of `told` of them. `began` is ISO 8601. `each` is
     how many good answers came in each of `PARTS` equal parts of the time. `sent` is a digest of what the requests
-    carried. `late` and `busy` are those of `load.Summary`: whether the client was the limit.
+    carried. `late`, `held` and `busy` are those of `load.Summary`: whether the client was the limit.
     """
 
     target: str
@@ -57,6 +57,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     each: Sequence[_Count] = ()
     sent: str = ""
     late: float = 0.0
+    held: float = 0.0
     busy: float = 0.0
     format: str = FORMAT
 
