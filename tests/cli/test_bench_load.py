@@ -1,5 +1,6 @@
 """`pilotlight bench load`: of a function in real execution environments, and of a served URL."""
 
+import asyncio
 import csv
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from subprocess import PIPE
 
@@ -17,10 +19,14 @@ from test_commands import Done, run, said
 from conftest import RunningServer, until, write
 from http_servers import answer, serving
 from pilotlight import project
-from pilotlight.cli import main
+from pilotlight.cli import load_output, main
 from pilotlight.cli.invoke import find
 from pilotlight.cli.load_inputs import Inputs
-from pilotlight.measure import run_file
+from pilotlight.cli.load_output import Files, Measured, Plan
+from pilotlight.cli.load_target import Target
+from pilotlight.errors import UsageError
+from pilotlight.measure import load, run_file
+from pilotlight.measure.load import Reply
 
 TONE = """
 from pilotlight import endpoint
@@ -319,6 +325,18 @@ def test_only_refusals_without_a_warm_up_keep_nothing(service: Path) -> None:
     assert not (service / "run.json").exists()
 
 
+def test_a_file_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
+    async def send(body: bytes) -> Reply:
+        return Reply(b"{}")
+
+    measured = asyncio.run(load.run(send, [b"{}"], 1, 2))
+    plan = Plan([b"{}"], 1, 2, inf, None)
+    files = Files(tmp_path / "run.json", tmp_path / "no" / "out.csv", tmp_path / "run.svg")
+    with pytest.raises(UsageError, match=r"out\.csv: there is no folder"):
+        load_output.write(Measured(measured, Target("tone", send), ""), load.summary(measured), plan, files)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "run.svg"]
+
+
 def test_saved_events_in_turn(service: Path) -> None:
     """The function's own goes first, others by their names; a file may be named as well."""
     write(service, {"inference/kept.py": KEPT, "events/kept.json": '{"n": 1}', "events/kept/b.json": '{"n": 2}',
@@ -389,6 +407,7 @@ def test_a_function_without_saved_events(ask: Ask, service: Path) -> None:
         (["tone", "--rate", "nan"], "Invalid value for '--rate': nan is not a finite number."),
         (["tone", "--rate", "1e6"], "1e+06 a second for 30 s are 30,000,000 requests"),
         (["tone", "--save", "no/run.json"], "writing no/run.json: there is no folder no"),
+        (["tone", "--save", "run.json", "--csv", "run.json"], "writing {root}/run.json: two options name it"),
         (["tone", "--csv", "."], "Invalid value for '--csv': File '.' is a directory."),
         (["tone", "--plot", "run.pdf"], "plotting to run.pdf: it is neither PNG nor SVG"),
         (["tone", "--plot", "no/run.svg"], "writing no/run.svg: there is no folder no"),

@@ -3,12 +3,14 @@
 import csv
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 from pilotlight.cli import output
 from pilotlight.cli.load_target import Target
+from pilotlight.errors import UsageError
 from pilotlight.measure import drafts, load_plot, machine, plot, run_file
 from pilotlight.measure.latencies import Latencies
 from pilotlight.measure.load import AT_ONCE, LATE, Run, Summary, client_limit, ended
@@ -50,23 +52,26 @@ class Files(NamedTuple):
                 drafts.check(path)
         if self.plot:
             plot.check(self.plot)
+        given = [path.absolute() for path in self if path]
+        if len(set(given)) < len(given):
+            raise UsageError(f"writing {given[-1]}: two options name it", "name a file for each")
 
 
 def write(measured: Measured, found: Summary, plan: Plan, files: Files) -> None:
-    """Each file whole. Raises `UsageError`."""
-    if files.table:
-        with drafts.draft(files.table) as path:
-            _write_rows(measured.run, path)
-    if files.save:
-        run_file.write(files.save, _saved(measured, found, plan))
-    if files.plot:
-        load_plot.draw(files.plot, measured.run, f"{measured.target.name}, {_manner(plan)}")
+    """Each file whole, though another cannot be written. Raises `UsageError`."""
+    with ExitStack() as rest:  # what was entered last is written first
+        if files.plot:
+            rest.callback(load_plot.draw, files.plot, measured.run, f"{measured.target.name}, {_manner(plan)}")
+        if files.table:
+            rest.callback(_write_rows, measured.run, files.table)
+        if files.save:
+            rest.callback(run_file.write, files.save, _saved(measured, found, plan))
 
 
-def _write_rows(run: Run, path: Path) -> None:
+def _write_rows(run: Run, table: Path) -> None:
     """A line for each request."""
     phases = list(dict.fromkeys(name for sample in run.samples for name in sample.phases))
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with drafts.draft(table) as path, path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["began_s", "latency_ms", "error", "duration_ms", "init_ms", *phases])
         for sample in run.samples:
