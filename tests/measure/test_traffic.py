@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -76,6 +77,10 @@ def test_a_file_of_arrivals(lines: list[str], arrivals: list[float]) -> None:
             "reading trace.csv, line 1: the time 1796000000000 is too late for seconds, also for those since 1970",
         ),
         (["1\n", "nan\n"], "reading trace.csv, line 2: 'nan' is no time"),
+        (
+            ["minute,count\n", "0,5\n"],
+            "reading trace.csv, line 1: it counts the requests of minutes, without their times",
+        ),
         (["1\n", "inf\n"], "reading trace.csv, line 2: 'inf' is no time"),
         ([], "reading trace.csv: it has no requests"),
         (["time\n"], "reading trace.csv: it has no requests"),
@@ -87,6 +92,13 @@ def test_a_file_that_is_not_right(lines: list[str], reason: str) -> None:
     with pytest.raises(UsageError) as caught:
         traffic.read(lines, "trace.csv")
     assert str(caught.value) == reason
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_bytes(b"0\n\xa9\n")
+    with (tmp_path / "trace.csv").open(encoding="utf-8") as file, pytest.raises(UsageError) as caught:
+        traffic.read(file, "trace.csv")
+    assert str(caught.value) == "reading trace.csv: it is no text in UTF-8"
 
 
 def test_a_file_of_counts_has_so_many_in_each_minute() -> None:

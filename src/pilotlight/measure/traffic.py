@@ -117,6 +117,8 @@ def _rows(lines: Iterable[str], name: str) -> Iterator[list[str]]:
             return
         except csv.Error as error:
             raise UsageError(f"reading {name}, line {reader.line_num}: {error}", _HINT) from None
+        except UnicodeDecodeError:
+            raise UsageError(f"reading {name}: it is no text in UTF-8", _HINT) from None
         yield [cell.strip().strip('"') for cell in row]
 
 
@@ -157,9 +159,14 @@ def _count(row: Sequence[str], before: int, room: int) -> tuple[int, int]:
 def read(lines: Iterable[str], name: str) -> list[float]:
     """The arrivals that a CSV file tells in its first column, in seconds since the first.
 
-    Raises `UsageError`, with the number of the line, for what is no time, negative or earlier than the one before.
+    Raises `UsageError`, with the number of the line, for what is no time, negative or earlier than the one before, and
+    for counts of minutes.
     """
-    return _since_first(_times(_rows(lines, name), name))
+    rows = _rows(lines, name)
+    first = next(rows, [])
+    if first and first[0].lower().startswith("minute"):
+        raise UsageError(f"reading {name}, line 1: it counts the requests of minutes, without their times", _HINT)
+    return _since_first(_times(chain([first], rows), name))
 
 
 def _since_first(times: Sequence[float]) -> list[float]:
