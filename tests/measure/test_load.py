@@ -390,7 +390,19 @@ def test_a_phase_that_is_no_time_is_left_out(value: str) -> None:
     assert load.phases(f'{{"t_model": 0.5, "t_other": {value}}}'.encode()) == {"t_model": 0.5}
 
 
-@pytest.mark.parametrize("url", ["http://[::1", "http://localhost:99999/", "http://localhost:port/"])
+@pytest.mark.parametrize("header", ["x-api-key", "x-a: 1\r\nx-b: 2", ""])
+def test_what_is_no_header(header: str) -> None:
+    with pytest.raises(UsageError, match="is no header"):
+        Client("http://localhost/", (header,))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://[::1", "http://localhost:99999/", "http://localhost:port/", "http://localhost/a b"),
+        f"http://{'a' * 64}.example/",
+    ],
+)
 def test_a_url_with_a_wrong_port_or_address_is_none(url: str) -> None:
     with pytest.raises(UsageError, match="is no URL"):
         Client(url)

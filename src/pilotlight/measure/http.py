@@ -21,12 +21,15 @@ class Client:
     def __init__(self, url: str, headers: tuple[str, ...] = (), timeout: float = TIMEOUT) -> None:
         try:
             parts = urlsplit(url)
-            is_url, port = parts.scheme in ("http", "https") and parts.hostname, parts.port
-        except ValueError:  # of a port or an IPv6 address
+            self._host, port = parts.hostname or "", parts.port
+            is_url = parts.scheme in ("http", "https") and self._host.encode("idna") and " " not in url
+        except ValueError:  # of a port, an IPv6 address or a name
             is_url = False
         if not is_url:
             raise UsageError(f"{url!r} is no URL", "write http://127.0.0.1:8080/kim_cnn")
-        self._host = parts.hostname or ""
+        for header in headers:
+            if ":" not in header or not header.isprintable():
+                raise UsageError(f"{header!r} is no header", "write it as 'x-api-key: ...'")
         self._secure = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = port or (443 if self._secure else 80)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
