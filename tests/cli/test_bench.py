@@ -210,5 +210,14 @@ def test_ctrl_c_before_anything_counts(service: Path) -> None:
 def test_a_warm_request_that_is_refused(service: Path) -> None:
     status, out, err = run("bench", "warm", "double", "--data", '{"number": "x"}', "--dir", service)
     assert (status, out) == (1, "")
+    assert "\nerror: asking http://127.0.0.1:" in err
     assert "400: " in err
     assert "expected float, got str" in err
+
+
+def test_a_warm_request_that_fails_shows_what_the_function_wrote(service: Path) -> None:
+    write(service, {"inference/failing.py": "def handler(event, context):\n    raise ValueError('no, never')\n"})
+    status, out, err = run("bench", "warm", "failing", "--dir", service)
+    assert (status, out) == (1, "")
+    assert "ValueError: no, never" in err
+    assert '500: {"message":"Internal Server Error"}' in err

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -19,7 +20,7 @@ from pilotlight import events, project
 from pilotlight.cli import models, output
 from pilotlight.cli.interrupts import INTERRUPTED
 from pilotlight.cli.invoke import complete, find, read_event
-from pilotlight.errors import UsageError
+from pilotlight.errors import FunctionError, UsageError
 from pilotlight.events import Request
 from pilotlight.function import trace
 from pilotlight.local.gateway import Gateway
@@ -126,8 +127,9 @@ def _each(seconds: Mapping[str, float], count: int) -> dict[str, float]:
 
 @contextlib.asynccontextmanager
 async def _served(service: Project, function: Function) -> AsyncIterator[tuple[str, Noted]]:
-    """The gateway before the function, on a port of its own."""
-    pool = Pool(lambda key, line: None, machine_memory())
+    """The gateway before the function, on a port of its own; where an error is raised, what it wrote last is shown."""
+    lines: deque[str] = deque(maxlen=20)
+    pool = Pool(lambda key, line: lines.append(line), machine_memory())
     pool.deploy([function])
     invoke = Noted(pool)
     gateway = Gateway(invoke)
@@ -138,6 +140,10 @@ async def _served(service: Project, function: Function) -> AsyncIterator[tuple[s
     server = await asyncio.get_running_loop().create_server(lambda: Protocol(app, connections), sock=listener)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", invoke
+    except FunctionError:
+        for line in lines:
+            output.note(line)
+        raise
     finally:
         server.close()
         for connection in list(connections):
