@@ -69,7 +69,7 @@ after:   service--qa, 1,100 requests in 10.0 s, 4 at once, 2026-11-29T04:00:00+0
   p90 ms          11.26      16.82      +49.4 %   +46.8 to +52.0 %: slower
   p99 ms          12.20      18.49      +51.6 %   +45.9 to +62.2 %: slower
   mean ms          9.99      14.96      +49.8 %   +48.0 to +51.5 %: slower
-  qps            100.00     100.00       +0.0 %   +0.0 to +0.0 %: may be none
+  qps            100.00     100.00       +0.0 %   -0.1 to +0.1 %: may be none
   errors          0.00%      9.09%       +9.1 pt  +7.5 to +10.9 pt: more
   cold            0.20%      5.45%       +5.3 pt  +4.0 to +6.8 pt: more
 """

@@ -155,7 +155,9 @@ def test_one_request_does_not_decide_the_mean() -> None:
 
 def test_the_throughput_varies_as_parts_of_the_run_do() -> None:
     steady, other = saved([1.0] * 2000), saved([1.0] * 2200)
-    assert row("qps", steady, other) == Row("qps", 200.0, 220.0, *[pytest.approx(10.0)] * 3, "higher")
+    assert row("qps", steady, other) == Row("qps", 200.0, 220.0, *[pytest.approx(10.0, abs=0.1)] * 3, "higher")
+    at_a_rate = row("qps", steady, saved([1.0] * 2000, seconds=10.001))
+    assert (at_a_rate.low, at_a_rate.verdict) == (pytest.approx(-0.08, abs=0.01), "")
     uneven = saved([1.0] * 2200, each=[20, 200] * 10)
     found = row("qps", steady, uneven)
     assert found.low is not None

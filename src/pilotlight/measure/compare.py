@@ -187,7 +187,8 @@ def throughput(run: Saved) -> Estimate:
     if good < _ENOUGH:
         reason = f"{_ENOUGH} are needed" if run.each else "the file does not say when answers came"
         return Estimate(value, reason=f"not enough requests for the throughput: {reason}")
-    return _around(value, value * _STUDENT * stdev(run.each) / math.sqrt(len(run.each)) / fmean(run.each))
+    spread = _STUDENT * stdev(run.each) / math.sqrt(len(run.each)) / fmean(run.each)
+    return _around(value, value * max(spread, 1 / good))  # at a rate all parts have as many, to one that is on its way
 
 
 def _around(value: float, reach: float) -> Estimate:
