@@ -29,3 +29,15 @@ def test_what_is_on_a_plot(tmp_path: Path, samples: list[Sample], shown: list[st
         assert f">{text}<" in drawn
     for text in hidden:
         assert f">{text}<" not in drawn
+
+
+def test_the_times_of_both_plots_are_those_of_the_run(tmp_path: Path) -> None:
+    """Of an open loop all requests were due long before the last answer came."""
+    load_plot.draw(tmp_path / "run.svg", Run([*GOOD, Sample(0.5, 19.5, "", {})], 20.0), "qa")
+    drawn = (tmp_path / "run.svg").read_text()
+    assert (drawn.count(">seconds<"), drawn.count(">20.0<")) == (2, 2)
+
+
+def test_two_curves_are_both_whole(tmp_path: Path) -> None:
+    load_plot.compare(tmp_path / "both.svg", [1.0] * 100, [800.0] * 100, "before and after")
+    assert ">800<" in (tmp_path / "both.svg").read_text()

@@ -23,8 +23,12 @@ def draw(path: Path, run: Run, title: str) -> None:
     with figure(path, rows=3) as (curve, scatter, rate):
         curve.set_title(title)
         _curve(curve, [sample.seconds * 1000 for sample in good], "good answers", _BLUE)
+        _finish(curve, "latency in ms")
         _over_time(scatter, run.samples)
         _throughput(rate, run)
+        for axes in (scatter, rate):
+            axes.set_xlabel("seconds")
+            axes.set_xlim(-run.seconds / _PARTS, run.seconds + run.seconds / _PARTS)
 
 
 def compare(path: Path, before: Sequence[float], after: Sequence[float], title: str) -> None:
@@ -33,6 +37,7 @@ def compare(path: Path, before: Sequence[float], after: Sequence[float], title: 
         axes.set_title(title)
         _curve(axes, before, "before", _GREY)
         _curve(axes, after, "after", _BLUE)
+        _finish(axes, "latency in ms")
 
 
 def _curve(axes: Any, latencies: Sequence[float], label: str, colour: str) -> None:
@@ -41,14 +46,15 @@ def _curve(axes: Any, latencies: Sequence[float], label: str, colour: str) -> No
 
     ordered, count = sorted(latencies), len(latencies)
     shown = _ranks(count)
-    axes.plot([_nines(rank / count) for rank in shown], [ordered[rank] for rank in shown], label=label, color=colour)
+    nines, values = [_nines(rank / count) for rank in shown], [ordered[rank] for rank in shown]
+    axes.plot(nines, values, label=label, color=colour, marker="." if len(shown) == 1 else "")
     axes.xaxis.set_major_locator(MultipleLocator(1))
     axes.xaxis.set_major_formatter(lambda nines, _: f"{100 - 100 / 10**nines:.10g} %")
     axes.set_xlabel("percentile")
-    _finish(axes, "latency in ms")
 
 
 def _finish(axes: Any, label: str) -> None:
+    """Once all is drawn: limits that are set no longer follow it."""
     axes.set_ylabel(label)
     axes.set_ylim(bottom=0)
     if axes.get_legend_handles_labels()[1]:
@@ -101,5 +107,4 @@ def _throughput(axes: Any, run: Run) -> None:
         counts = ended([sample for sample in run.samples if bool(sample.error) is is_error], run.seconds, _PARTS)
         if any(counts):
             axes.stairs([count / width for count in counts], edges, label=label, color=colour)
-    axes.set_xlabel("seconds")
     _finish(axes, "answers a second")
