@@ -49,3 +49,9 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"^writing {tmp_path}/runs/a.json: there is no folder {tmp_path}/runs$"):
         drafts.check(tmp_path / "runs" / "a.json")
+
+
+def test_what_cannot_be_looked_at(tmp_path: Path) -> None:
+    """As what is in a folder that may not be entered."""
+    with pytest.raises(UsageError, match=r"^writing .*: File name too long$"):
+        drafts.check(tmp_path / ("a" * 300))

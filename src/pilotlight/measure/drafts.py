@@ -12,16 +12,23 @@ _HINT = "name a file in a folder that may be written"
 
 def check(path: Path) -> None:
     """To be called before what is written has been measured. Raises `UsageError` where it could not be written then."""
-    folder = path.parent
-    reason = ""
-    if not folder.is_dir():
-        reason = f"there is no folder {folder}"
-    elif path.exists() and not path.is_file():  # a device that root would replace
-        reason = "it is no regular file"
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        reason = f"the folder {folder} may not be written"
+    try:
+        reason = _reason(path)
+    except OSError as error:  # of a name that is too long, or a folder that may not be entered
+        reason = str(error.strerror)
     if reason:
         raise UsageError(f"writing {path}: {reason}", _HINT)
+
+
+def _reason(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    if path.exists() and not path.is_file():  # a device that root would replace
+        return "it is no regular file"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"the folder {folder} may not be written"
+    return ""
 
 
 @contextmanager
