@@ -50,7 +50,8 @@ class Client:
         except (OSError, httptools.HttpParserError) as error:
             if connection is not None:
                 connection.close()
-            return Reply(str(error).encode(), type(error).__name__)
+            text = str(error) or f"no answer within {self._timeout:g} s"
+            return Reply(text.encode(), type(error).__name__)
         except asyncio.CancelledError:
             if connection is not None:
                 connection.close()
