@@ -214,6 +214,18 @@ def test_what_fails_is_slower_for_certain() -> None:
     assert [each.name for each in compare.slower(rows, 5.0)] == ["p50_ms"]
 
 
+@pytest.mark.parametrize(
+    ("given", "manner"),
+    [
+        ({"concurrency": 4}, "4 at once"),
+        ({"concurrency": 0, "rate": 50.0}, "50 a second"),
+        ({"concurrency": 0}, "all at one time"),  # of a trace that says so
+    ],
+)
+def test_how_requests_were_sent(given: dict[str, float], manner: str) -> None:
+    assert compare.manner(saved([1.0], **given)) == manner
+
+
 def test_what_makes_runs_incomparable() -> None:
     before = saved([1.0] * 10)
     assert compare.misfits(before, before) == []

@@ -97,7 +97,9 @@ def misfits(before: Saved, after: Saved) -> list[str]:
 
 def manner(run: Saved) -> str:
     """How its requests were sent, such as "4 at once"."""
-    return f"{run.rate:.4g} a second" if run.rate else f"{run.concurrency} at once"
+    if run.rate:
+        return f"{run.rate:.4g} a second"
+    return f"{run.concurrency} at once" if run.concurrency else "all at one time"
 
 
 def _sized(run: Saved) -> str:
