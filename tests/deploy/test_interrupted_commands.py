@@ -19,7 +19,7 @@ import httpx
 import pytest
 import wheels
 
-from conftest import write
+from conftest import until, write
 from http_servers import Cut, Request, answer, serving
 
 pytestmark = pytest.mark.system  # for their time alone: each is a process that builds
@@ -152,6 +152,11 @@ def account(environ: None, moto_url: str, tmp_path: Path, monkeypatch: pytest.Mo
         buckets.held.free.set()
 
 
+def waits(process: "subprocess.Popen[str]") -> bool:
+    """Whether its main thread sleeps (proc_pid_stat(5))."""
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].startswith("S")
+
+
 def interrupted(process: "subprocess.Popen[str]", held: Held | None = None) -> tuple[int, str, str]:
     """Its status and what it wrote from the signal on, to stdout and to stderr."""
     process.send_signal(signal.SIGINT)
@@ -224,6 +229,7 @@ def test_a_question_that_is_not_answered_changes_nothing(account: Account) -> No
     assert process.stderr is not None
     while not "".join(iter(lambda: process.stderr.read(1), " ")).endswith("service?"):
         continue
+    until(lambda: waits(process))  # for the answer; a moment before, it would find that there is none
     status, _, err = interrupted(process)
     assert status == 130
     assert "nothing was changed: the same command asks anew" in err
