@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 
+from pilotlight.errors import FunctionError
 from pilotlight.function.http1 import Connection, parse
 
 
@@ -26,7 +27,7 @@ def main() -> None:
             received.append(time.monotonic_ns())
             if answer.status >= 300:
                 text = " ".join(answer.body.decode("utf-8", "replace")[:300].split())
-                sys.exit(f"asking {url}: {answer.status}: {text}")
+                raise FunctionError(f"asking {url}: {answer.status}: {text}")
     cpu = time.process_time() - began
     sys.stdout.write(json.dumps({"sent": sent[: len(received)], "received": received, "cpu": cpu}))
 

@@ -80,8 +80,9 @@ async def ask(url: str, request: bytes, count: int) -> tuple[list[tuple[int, int
         if process.returncode:  # it had not begun
             return [], 0.0
     if process.returncode:
+        said = err.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise FunctionError(
-            err.decode("utf-8", "replace").strip().rpartition("\n")[2], "give it an event it can answer"
+            said.removeprefix(f"{FunctionError.__module__}.FunctionError: "), "give it an event it can answer"
         )
     noted = json.loads(out)
     return list(zip(noted["sent"], noted["received"], strict=True)), noted["cpu"]
