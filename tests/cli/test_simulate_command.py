@@ -195,7 +195,7 @@ def test_a_trace_with_gaps_says_how_long_they_are(tmp_path: Path, found: Found) 
     [
         (["--trace", "a.csv"], "reading a.csv, line 2: the time is missing"),
         (["--trace", "b.csv"], "reading b.csv, line 3: the count -1 is negative"),
-        (["--trace", "c.csv"], "reading c.csv: it is not text"),
+        (["--trace", "c.csv"], "reading c.csv: it is no text in UTF-8"),
         (["--trace", "a.csv", "--rate", "2"], "--trace and --rate exclude each other"),
         (["--rate", "2", "--requests-per-month", "9"], "--rate and --requests-per-month exclude each other"),
         (["--rate", "0.0001", "--hours", "90000"], "3,750 days are too many to simulate"),

@@ -161,10 +161,7 @@ def _read(asked: TrafficOptions) -> Traffic:
     given = [name for name, value in {**others, "--burst": asked.burst}.items() if value is not None]
     if given:
         raise UsageError(f"--trace and {' and '.join(given)} exclude each other", "the file says when requests come")
-    try:
-        trace = traffic.read_trace(asked.trace, asked.trace.name, Random(asked.seed))
-    except UnicodeDecodeError:
-        raise UsageError(f"reading {asked.trace.name}: it is not text", "write it as UTF-8") from None
+    trace = traffic.read_trace(asked.trace, asked.trace.name, Random(asked.seed))
     _bound(len(trace.arrivals), trace.seconds)
     return Traffic(trace, f"of {asked.trace.name}", _notes(trace))
 
