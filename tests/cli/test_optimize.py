@@ -139,6 +139,7 @@ def test_ctrl_c_says_how_to_go_on(folder: Path) -> None:
     assert left(folder) == ["made.partial"]
 
 
+@pytest.mark.system  # for its time
 def test_a_gate_that_is_not_passed_writes_nothing(folder: Path) -> None:
     a_model(folder / "made")
     vectors = ("--task", "sentence-embedding", "--min-agreement", "1", "--force", "--json")

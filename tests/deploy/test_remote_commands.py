@@ -143,6 +143,7 @@ def read(url: str) -> Any:
         return json.load(answer)
 
 
+@pytest.mark.system  # for its time
 def test_a_stack_without_records(aws: Aws, service: Path) -> None:
     template = {"Resources": TEMPLATE["Resources"]}
     template = json.loads(json.dumps(template).replace("service-beta-records", "other"))

@@ -659,6 +659,7 @@ def test_a_snapshot_is_taken_once_and_restored_for_each_environment(make_service
     assert ["\tRestore Duration: " in result.log.decode() for result in results] == [True, True]
 
 
+@pytest.mark.system  # for its time
 def test_a_worker_that_dies_after_its_answer_harms_nobody_else(make_service: MakeService) -> None:
     source = """
         import os, signal, time

@@ -28,7 +28,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize(
-    "phase", ["kills", "floods", "slow", "requests", "events", "api", "selves", "children", "idle", "memory"]
+    "phase",
+    [
+        *("kills", "floods", "requests", "events", "api", "children", "memory"),
+        *(pytest.param(slow, marks=pytest.mark.system) for slow in ("slow", "selves", "idle")),
+    ],
 )
 def test_a_server_holds_under_faults(server: Server, phase: str) -> None:
     (found,) = asyncio.run(faults.run(server, BRIEF, [phase]))

@@ -312,6 +312,7 @@ def peak_memory(pid: int) -> int:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) // 1024
 
 
+@pytest.mark.system  # for its time
 def test_a_large_stream_takes_little_memory(client: httpx.Client, server: RunningServer) -> None:
     client.post("/pieces", json={"count": 10, "size": 1_000_000})
     before = peak_memory(server.process.pid)
