@@ -15,7 +15,7 @@ import uvloop
 from pilotlight import project
 from pilotlight.cli import models, output
 from pilotlight.cli.compare import compare
-from pilotlight.cli.interrupts import INTERRUPTED
+from pilotlight.cli.interrupts import broken_off
 from pilotlight.cli.invoke import complete, failure, read_event
 from pilotlight.cli.load import load
 from pilotlight.cli.warm import chosen, warm_command
@@ -91,10 +91,9 @@ def cold_command(
         output.record(function=function.name, runs=len(found.starts), is_whole=is_whole, **_figures(found))
     elif found.starts:
         _show(function, found)
-    if not is_whole:
-        kept = "these are the cold starts before" if found.starts else "nothing was measured yet"
-        output.note(f"Interrupted: {kept}.")
-    return 0 if is_whole else INTERRUPTED
+    if is_whole:
+        return 0
+    return broken_off("these are the cold starts before" if found.starts else "nothing was measured yet")
 
 
 class _Found:

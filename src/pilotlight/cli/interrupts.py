@@ -1,4 +1,4 @@
-"""Ctrl-C in commands that change what is on AWS: one line says what is done, and what the same command will do."""
+"""Ctrl-C: one line says what is kept or done, and in commands that change what is on AWS, what the same will do."""
 
 import os
 import signal
@@ -13,6 +13,13 @@ from pilotlight.cli import output
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it for SIGINT."""
+
+
+def broken_off(text: str) -> int:
+    """Say what is kept of what was measured until Ctrl-C; the exit status."""
+    output.note(f"Interrupted: {text}.")
+    return INTERRUPTED
+
 
 _AFTER_ECHO = "\n"  # a terminal has written ^C
 

@@ -14,7 +14,7 @@ import uvloop
 
 from pilotlight import project
 from pilotlight.cli import load_target, models, output, progress
-from pilotlight.cli.interrupts import INTERRUPTED
+from pilotlight.cli.interrupts import broken_off
 from pilotlight.cli.invoke import complete, find
 from pilotlight.cli.load_inputs import Inputs
 from pilotlight.cli.load_output import Files, Measured, Plan, show, write
@@ -245,8 +245,8 @@ async def _check_answers(send: Send, plan: Plan, measured: Run) -> None:
 
 
 def _interrupted(text: str, remote: bool) -> NoReturn:
-    output.note(f"Interrupted: {text}.")
+    status = broken_off(text)
     if remote:  # else Python waits for the threads of calls that are under way, a function's timeout at most
         sys.stdout.flush()
-        os._exit(INTERRUPTED)
-    raise SystemExit(INTERRUPTED)
+        os._exit(status)
+    raise SystemExit(status)

@@ -12,7 +12,7 @@ from pilotlight import limits, project
 from pilotlight.architecture import here
 from pilotlight.cli import models, output, progress
 from pilotlight.cli import tune_output as shown
-from pilotlight.cli.interrupts import INTERRUPTED
+from pilotlight.cli.interrupts import broken_off
 from pilotlight.cli.invoke import complete, find, read_event
 from pilotlight.cli.numbers import Finite
 from pilotlight.cli.place import Place, options, refuse_without
@@ -231,8 +231,8 @@ def _told(service: Project, found: Found, is_whole: bool, settings: Settings) ->
     if settings.plot and found.choices():
         shown.draw(found, settings.plot)
     if not is_whole:
-        rounds = "these are the rounds that were whole before" if found.choices() else "no round was whole before"
-        output.note(f"Interrupted: {rounds}.")
-        return INTERRUPTED
+        return broken_off(
+            "these are the rounds that were whole before" if found.choices() else "no round was whole before"
+        )
     shown.suggest(found, service, settings.goal, settings.write)
     return 0

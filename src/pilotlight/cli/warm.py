@@ -18,7 +18,7 @@ import uvloop
 
 from pilotlight import events, project
 from pilotlight.cli import models, output
-from pilotlight.cli.interrupts import INTERRUPTED
+from pilotlight.cli.interrupts import broken_off
 from pilotlight.cli.invoke import complete, find, read_event
 from pilotlight.errors import FunctionError, UsageError
 from pilotlight.events import Request
@@ -82,9 +82,9 @@ def warm_command(
         output.record(function=function.name, requests=found, is_whole=measured.is_whole, **_figures(measured))
     elif found:
         _show(function, measured)
-    if not measured.is_whole:
-        output.note(f"Interrupted: {'these are the requests before' if found else 'nothing was measured yet'}.")
-    return 0 if measured.is_whole else INTERRUPTED
+    if measured.is_whole:
+        return 0
+    return broken_off("these are the requests before" if found else "nothing was measured yet")
 
 
 def chosen(service: Project, name: str | None) -> Function:
